@@ -1,0 +1,1 @@
+"""What the log means: reads, computes, never writes. Imports feedback only."""

@@ -1,0 +1,1 @@
+"""What people saw, said and agreed on: the only memory of a demo. Imports nothing of ours."""

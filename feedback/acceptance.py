@@ -1,0 +1,87 @@
+"""Whether corrections are believed: the policy that stands in for a reviewer. It decides from the log and writes Reviews.
+
+Today's policy is agreement: enough different contributors who say the same of the very same input, and more than
+all who say otherwise. A person's verdict always outranks it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from feedback.records import Review, Verdict, new_id
+from feedback.store import Store
+
+POLICY = "policy:agreement"
+
+
+class Opinion(NamedTuple):
+    """One contributor's standing correction of an input. `output` is its canonical JSON text."""
+
+    correction_id: str
+    contributor: str
+    output: str
+    verdict: str  # the policy's last verdict, "" for none yet
+
+
+class Agreement:
+    """Accept what `agree` different contributors say alike, as long as they are more than those who differ."""
+
+    def __init__(self, agree: int) -> None:
+        self.agree = agree
+
+    def decide(self, opinions: Sequence[Opinion]) -> dict[str, tuple[Verdict, str]]:
+        """Return correction id -> (verdict, reason) for every correction whose verdict is to change.
+
+        Fewer than `agree` contributors leave everything pending. A contributor counts once, with their newest opinion.
+        """
+        newest = {opinion.contributor: opinion for opinion in opinions}
+        camps: dict[str, list[Opinion]] = defaultdict(list)
+        for opinion in newest.values():
+            camps[opinion.output].append(opinion)
+        if len(newest) < self.agree:
+            return {}
+        largest = max(camps.values(), key=len)
+        others = len(newest) - len(largest)
+        believed = len(largest) >= self.agree and len(largest) > others
+        verdicts: dict[str, tuple[Verdict, str]] = {}
+        for camp in camps.values():
+            if believed and camp is largest:
+                verdict: Verdict = "accept"
+                reason = (
+                    f"{len(camp)} contributors say the same, {others} otherwise (rule: at least {self.agree}, and a majority)"
+                )
+            else:
+                verdict = "undecided"
+                reason = f"{len(camp)} of {len(newest)} contributors say this (rule: at least {self.agree}, and a majority)"
+            for opinion in camp:
+                if opinion.verdict != verdict:
+                    verdicts[opinion.correction_id] = (verdict, reason)
+        return verdicts
+
+
+def opinions_on(store: Store, input_hash: str, input_json: str) -> list[Opinion]:
+    """Return the standing opinions on exactly this input that no person has judged, oldest first."""
+    rows = store.rows(
+        """WITH asked AS (SELECT id FROM predictions WHERE input_hash = ? AND input::VARCHAR = ?),
+                said AS (SELECT c.* FROM corrections c JOIN asked ON asked.id = c.prediction_id),
+                judged AS (SELECT r.correction_id, bool_or(NOT starts_with(r.reviewer, 'policy:')) AS by_person,
+                                  arg_max(r.verdict, r.created) AS verdict
+                           FROM reviews r SEMI JOIN said ON said.id = r.correction_id GROUP BY r.correction_id)
+           SELECT said.id, said.contributor, said.output::VARCHAR AS output, coalesce(judged.verdict, '') AS verdict
+           FROM said LEFT JOIN judged ON judged.correction_id = said.id
+           ANTI JOIN withdrawals w ON w.correction_id = said.id
+           WHERE NOT coalesce(judged.by_person, false) ORDER BY said.created, said.id""",
+        [input_hash, input_json],
+    )
+    return [Opinion(str(r["id"]), str(r["contributor"]), str(r["output"]), str(r["verdict"])) for r in rows]
+
+
+def apply_policy(store: Store, policy: Agreement, input_hash: str, input_json: str) -> list[Review]:
+    """Judge what stands on one input and store the verdicts that changed; return them."""
+    decided = policy.decide(opinions_on(store, input_hash, input_json))
+    reviews = [Review(new_id("r"), id_, verdict, None, POLICY, reason) for id_, (verdict, reason) in decided.items()]
+    if reviews:
+        store.add(*reviews)
+    return reviews

@@ -1,0 +1,100 @@
+"""The dangerous moment of a DuckDB file, guarded: copy file and WAL, checkpoint, drop the copy; undo at start what was cut short.
+
+A CHECKPOINT rewrites live metadata in place, so a torn write there can make the file unopenable. While the copy
+exists no commit is acknowledged, so a copy found at start is always the whole truth (measured in docs/decisions.md).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import duckdb
+
+
+def wal_of(file: Path) -> Path:
+    """Return the path of a database's write-ahead log."""
+    return file.with_name(file.name + ".wal")
+
+
+def _copy_directory(file: Path) -> Path:
+    return file.with_name("before-checkpoint")
+
+
+def fsync(path: Path) -> None:
+    """Make a file or directory durable."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def copy_live(source: Path, target: Path) -> None:
+    """Copy a file that this process has open in DuckDB, by a child process.
+
+    POSIX drops all of a process's locks on a file as soon as it closes any handle on it, so copying in this
+    process would let a second process open the database beside us.
+    """
+    subprocess.run(["cp", "--", str(source), str(target)], check=True, capture_output=True)
+    fsync(target)  # the copy is not open in DuckDB: a handle of ours on it is harmless
+
+
+def guarded_checkpoint(con: duckdb.DuckDBPyConnection, file: Path) -> None:
+    """Checkpoint with a copy to fall back on. The caller holds the only writer, and nothing is in a transaction.
+
+    Raises OSError or CalledProcessError where the copy fails (disk full): the database is then untouched.
+    """
+    final = _copy_directory(file)
+    partial = final.with_name(final.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        copy_live(file, partial / file.name)
+        if wal_of(file).exists():
+            copy_live(wal_of(file), partial / wal_of(file).name)
+        fsync(partial)
+        partial.rename(final)
+    except (OSError, subprocess.CalledProcessError):
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    fsync(file.parent)
+    con.execute("CHECKPOINT")
+    drop_copy(file)
+
+
+def drop_copy(file: Path) -> None:
+    """Remove the copy durably; from here on commits are acknowledged again."""
+    final = _copy_directory(file)
+    gone = final.with_name(final.name + ".done")
+    shutil.rmtree(gone, ignore_errors=True)
+    final.rename(gone)  # one atomic step: a half-removed copy must never be restored
+    fsync(file.parent)
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def undo_interrupted(file: Path) -> bool:
+    """At start, before the file is opened: bring back the state before a checkpoint that was cut short.
+
+    Returns whether something was undone. The broken file is kept as `<name>.broken` for inspection.
+    """
+    final = _copy_directory(file)
+    for leftover in (".partial", ".done"):
+        shutil.rmtree(final.with_name(final.name + leftover), ignore_errors=True)
+    if not final.is_dir():
+        return False
+    if file.exists():
+        os.replace(file, file.with_name(file.name + ".broken"))
+    for path in (file, wal_of(file)):
+        path.unlink(missing_ok=True)
+        source = final / path.name
+        if source.exists():
+            staged = path.with_name(path.name + ".restored")
+            shutil.copyfile(source, staged)
+            fsync(staged)
+            os.replace(staged, path)
+    fsync(file.parent)
+    drop_copy(file)
+    return True

@@ -1,0 +1,69 @@
+"""How a command on this machine asks the running app: its address and the owner's token, both kept in the home directory."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from feedback.errors import AmendError
+from feedback.home import Home
+from feedback.staff import Staff
+
+
+class Refused(AmendError):
+    """The running app answered with an error; the detail is its own."""
+
+    status = 400
+
+
+class RunningApp:
+    """A running app, asked as the owner. Use as a context manager."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = url
+        self._client = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+
+    def __enter__(self) -> RunningApp:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def get(self, path: str, **params: Any) -> Any:
+        """GET a JSON answer; raise Refused with the app's words."""
+        return self._checked(self._client.get(path, params=params)).json()
+
+    def content(self, path: str, **params: Any) -> bytes:
+        """GET a file; raise Refused with the app's words."""
+        return self._checked(self._client.get(path, params=params)).content
+
+    def post(self, path: str, body: Any) -> Any:
+        """POST JSON; raise Refused with the app's words."""
+        return self._checked(self._client.post(path, json=body)).json()
+
+    def _checked(self, response: httpx.Response) -> httpx.Response:
+        if response.is_error:
+            try:
+                detail = str(response.json().get("detail", response.text))
+            except ValueError:
+                detail = response.text
+            raise Refused(f"the running app at {self.url} answered {response.status_code}: {detail}")
+        return response
+
+
+def running_app(home: Home) -> RunningApp | None:
+    """Return the app that runs on this home, or None where none answers."""
+    try:
+        url = str(json.loads(home.running_file.read_text(encoding="utf-8"))["url"])
+        httpx.get(f"{url}/healthz", timeout=5).raise_for_status()
+    except (OSError, ValueError, KeyError, httpx.HTTPError):
+        return None
+    return RunningApp(url, Staff(home).owner_token())
+
+
+def home_of(demo: Path, home: Path | None) -> Home:
+    """Return the home that belongs to a demo's TOML: the one given, or var/NAME."""
+    return Home(home or Path("var") / demo.stem)

@@ -1,0 +1,212 @@
+"""A demo as its TOML file declares it: parsed, checked, with defaults. It reads no data and starts nothing."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from feedback.errors import BadDemo
+
+
+def _in_english(value: object) -> object:
+    """A bare string is the English text."""
+    return {"en": value} if isinstance(value, str) else value
+
+
+Words = Annotated[dict[str, str], BeforeValidator(_in_english)]
+"""The same sentence by language code; a bare string is English."""
+
+
+class Settings(BaseModel):
+    """Base of every table: read-only, strict about types, and a key that nobody knows is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class DataSettings(Settings):
+    """Where seed examples come from. With `train` alone the file is split by a hash of each text."""
+
+    train: str = ""
+    validation: str = ""
+    test: str = ""
+    text_column: str = "text"
+    label_column: str = "label"
+
+
+class TrainingSettings(Settings):
+    """How versions are trained. A retraining uses `retrain_rate` times the seed's `learning_rate`."""
+
+    method: str = "full"
+    epochs: int = Field(3, gt=0)
+    batch_size: int = Field(16, gt=0)
+    learning_rate: float = Field(3e-4, gt=0)
+    retrain_rate: float = Field(0.6, gt=0)
+    retrain_epochs: int = Field(3, gt=0)
+    seed: int = 1
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = Field(0, ge=0, description="0: all cores the machine offers")
+
+
+class Arm(Settings):
+    """One variant of the first experiment: its own training method, or serving settings of the champion."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")
+    share: float = Field(ge=0, le=1)
+    method: str = ""
+    settings: dict[str, float] = Field(default_factory=dict)
+
+
+class ExperimentSettings(Settings):
+    """The first experiment, declared before the first exposure, and the defaults of those that follow."""
+
+    name: str = Field("", pattern=r"^[A-Za-z0-9_.-]{0,60}$")
+    hypothesis: str = ""
+    rule: Literal["horizon", "always_valid"] = "horizon"
+    n_max: int = Field(2000, ge=2)
+    alpha: float = Field(0.05, gt=0, lt=0.5)
+    challenger_share: float = Field(0.5, gt=0, lt=1)
+    offer: Literal["automatic", "manual"] = "automatic"
+    arms: tuple[Arm, ...] = ()
+
+    @model_validator(mode="after")
+    def _arms_add_up(self) -> Self:
+        if not self.arms:
+            return self
+        if not self.name:
+            raise ValueError("name is missing, though the experiment has arms")
+        if len(self.arms) < 2 or len({arm.name for arm in self.arms}) != len(self.arms):
+            raise ValueError("arms needs at least two arms with different names")
+        total = sum(arm.share for arm in self.arms)
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"the arms' shares must sum to 1, not {total:g}")
+        return self
+
+
+class AcceptanceSettings(Settings):
+    """Whose corrections are believed: `agree` different contributors who say the same, or a reviewer."""
+
+    agree: int = Field(2, ge=2, description="one unknown contributor never trains alone")
+
+
+class RetrainingSettings(Settings):
+    """When a retraining starts by itself; 0 turns a trigger off."""
+
+    after_accepted: int = Field(50, ge=0)
+    every_hours: float = Field(0.0, ge=0)
+    at_least: int = Field(10, ge=1, description="newly accepted corrections without which a schedule waits")
+
+
+class LimitSettings(Settings):
+    """Limits on size and rate; past them the answer is 413, 429 or 503."""
+
+    max_chars: int = Field(2000, gt=0)
+    max_comment_chars: int = Field(1000, gt=0)
+    max_body_bytes: int = Field(262_144, gt=0)
+    predictions_per_minute: int = Field(120, gt=0)
+    corrections_per_minute: int = Field(120, gt=0)
+    per_network_factor: int = Field(20, gt=0, description="a network prefix may do this many times what a contributor may")
+    queue: int = Field(256, gt=0)
+
+
+class ServerSettings(Settings):
+    """How the pages are reached. `trusted_proxies` may speak for a visitor's address, scheme and host."""
+
+    embed: bool = False
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1",)
+    origins: tuple[str, ...] = ()
+    webhook: str = ""
+
+
+class Demo(Settings):
+    """One demo: everything that its TOML says. `path` is the file; data paths are relative to it."""
+
+    path: Path
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")
+    task: str
+    title: Words
+    labels: tuple[str, ...] = ()
+    label_names: dict[str, dict[str, str]] = Field(default_factory=dict, description="language -> label -> words shown")
+    rename: dict[str, str] = Field(default_factory=dict, description="a checkpoint's or file's label -> ours; '' drops it")
+    fallback_label: str = ""
+    description: Words = Field(default_factory=dict)
+    notice: Words = Field(default_factory=dict)
+    placeholder: Words = Field(default_factory=dict)
+    examples: tuple[str, ...] = ()
+    model: str = ""
+    base: str = "all-MiniLM-L6-v2"
+    data: DataSettings = DataSettings()
+    training: TrainingSettings = TrainingSettings()
+    experiment: ExperimentSettings = ExperimentSettings()
+    acceptance: AcceptanceSettings = AcceptanceSettings()
+    retraining: RetrainingSettings = RetrainingSettings()
+    limits: LimitSettings = LimitSettings()
+    server: ServerSettings = ServerSettings()
+
+    @field_validator("title", "description", "notice", "placeholder")
+    @classmethod
+    def _has_english(cls, value: dict[str, str]) -> dict[str, str]:
+        if value and "en" not in value:
+            raise ValueError(f"no 'en' text; languages given: {', '.join(value)}")
+        return value
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Self:
+        if not self.data.train and not self.model:
+            raise ValueError("neither data.train nor model is given: a demo needs examples or a fine-tuned model")
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"labels has a label twice: {', '.join(self.labels)}")
+        if self.fallback_label and self.labels and self.fallback_label not in self.labels:
+            raise ValueError(f"fallback_label {self.fallback_label!r} is not a label; labels: {', '.join(self.labels)}")
+        return self
+
+    def resolve(self, name: str) -> Path:
+        """Return a path of the TOML as seen from the TOML's own folder."""
+        return (self.path.parent / name).resolve()
+
+    def words(self, which: Mapping[str, str], language: str) -> str:
+        """Return the text in this language, or in English, or nothing."""
+        return which.get(language) or which.get("en", "")
+
+
+def load_demo(path: Path | str) -> Demo:
+    """Read a demo's TOML. Raises BadDemo naming the file, the key, the value and the rule."""
+    path = Path(path).resolve()
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        beside = sorted(p.name for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
+        raise BadDemo(f"{path}: no such demo file; in that folder: {', '.join(beside) or 'no .toml at all'}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadDemo(f"{path}: cannot be read as UTF-8 text: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise BadDemo(f"{path}: not valid TOML: {error}") from error
+    try:
+        return Demo.model_validate({**raw, "path": path})
+    except ValidationError as error:
+        raise BadDemo(f"{path}: " + "; ".join(_said(problem) for problem in error.errors())) from error
+
+
+def _said(problem: object) -> str:
+    """Turn one of pydantic's problems into 'key = value: rule', with the known keys where a key is unknown."""
+    assert isinstance(problem, dict)
+    where = ".".join(str(part) for part in problem["loc"]) or "demo"
+    if problem["type"] == "extra_forbidden":
+        table: type[BaseModel] = Demo
+        for part in problem["loc"][:-1]:
+            inner = table.model_fields.get(str(part))
+            annotation = inner.annotation if inner else None
+            table = (
+                annotation
+                if isinstance(annotation, type) and issubclass(annotation, BaseModel)
+                else (Arm if part == "arms" else table)
+            )
+        return f"unknown key {where}; known here: {', '.join(table.model_fields)}"
+    if problem["type"] == "missing":
+        return f"{where} is missing"
+    value = problem["input"]
+    shown = "" if isinstance(value, dict) else f" = {value!r}"
+    return f"{where}{shown}: {problem['msg'].removeprefix('Value error, ')}"

@@ -1,0 +1,298 @@
+"""The use cases of the people at the page: predict, correct, withdraw, review. The page, the routes and the tests all come here.
+
+The desk knows no web and no model; it declares the Protocol that it needs of model/.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from feedback.acceptance import Agreement, apply_policy
+from feedback.errors import BadInput, Conflict, NotFound, TooLarge
+from feedback.experiments import Experiments
+from feedback.limits import Limits
+from feedback.records import (
+    Answer,
+    Correction,
+    Json,
+    Prediction,
+    Review,
+    Status,
+    Verdict,
+    Visitor,
+    Withdrawal,
+    input_hash,
+    keyed_id,
+    new_id,
+)
+from feedback.store import Duplicate, Store
+
+T = TypeVar("T")
+VERDICTS: tuple[Verdict, ...] = ("accept", "reject", "amend")
+
+
+class Model(Protocol):
+    """What the desk needs of model/: check a value by the task's rules, and answer an input with a version."""
+
+    def check(self, input_: Json, output: Json = None) -> tuple[Json, Json]:
+        """Return input and output (None stays None) in canonical form; raise BadInput where a rule is broken."""
+
+    def predict(self, version: int, input_: Json, settings: Mapping[str, float]) -> Answer:
+        """Return the version's answer to a checked input; raise Busy where the queue is full."""
+
+
+class Given(NamedTuple):
+    """One correction as its contributor sees it. `versions` learned from it; `checks` were judged by it."""
+
+    id: str
+    prediction_id: str
+    input: Json
+    shown: Json
+    output: Json
+    confirmation: bool
+    comment: str
+    status: Status
+    reason: str
+    versions: tuple[int, ...]
+    checks: tuple[int, ...]
+    created: datetime
+
+
+class Waiting(NamedTuple):
+    """One correction in the reviewers' queue."""
+
+    id: str
+    input: Json
+    shown: Json
+    proposed: Json
+    confirmation: bool
+    comment: str
+    status: Status
+    confidence: float
+    variant: str
+    version: int
+    created: datetime
+
+
+class Desk:
+    """Predict, correct, withdraw and review, over one log. Safe to use from many threads."""
+
+    def __init__(
+        self,
+        store: Store,
+        model: Model,
+        experiments: Experiments,
+        policy: Agreement,
+        *,
+        limits: Limits | None = None,
+        max_comment_chars: int = 1000,
+    ) -> None:
+        self._store = store
+        self._model = model
+        self._experiments = experiments
+        self._policy = policy
+        self._limits = limits
+        self._max_comment = max_comment_chars
+
+    # -- visitors ------------------------------------------------------------------------------------------------
+
+    def predict(self, visitor: Visitor, input_: Json, key: str = "") -> Prediction:
+        """Answer an input with the visitor's variant; exposure and prediction are durable before this returns.
+
+        `key` (an Idempotency-Key) makes a retry return the first call's prediction. Raises BadInput, Busy, StorageFull.
+        """
+        if self._limits:
+            self._limits.spend("predictions", visitor)
+        input_, _ = self._model.check(input_)
+        id_ = keyed_id("p", visitor.contributor, key) if key else new_id("p")
+        if key and (known := self._prediction(id_)):
+            return _same(known, known.input == input_, key)
+        assignment = self._experiments.assign(visitor)
+        variant = assignment.variant
+        begun = time.perf_counter()
+        answer = self._model.predict(variant.version, input_, variant.settings)
+        prediction = Prediction(
+            id=id_,
+            contributor=visitor.contributor,
+            experiment=assignment.experiment,
+            experiment_number=assignment.number,
+            variant=variant.name,
+            version=variant.version,
+            input=input_,
+            input_hash=input_hash(input_),
+            output=answer.output,
+            confidence=answer.confidence,
+            latency_ms=(time.perf_counter() - begun) * 1000,
+            forced=assignment.forced,
+            channel=visitor.channel,
+            network=visitor.network,
+            notes=answer.notes,
+        )
+        self._store_prediction(prediction, assignment.exposure, key)
+        if assignment.exposure:
+            self._experiments.met(assignment.exposure)
+        return prediction
+
+    def _store_prediction(self, prediction: Prediction, exposure: Any, key: str) -> None:
+        if exposure:
+            try:
+                self._store.add(exposure, prediction)
+                return
+            except Duplicate:  # another tab of the same person was first with the exposure
+                pass
+        try:
+            self._store.add(prediction)
+        except Duplicate:
+            if not key:  # with a key it is the same call, twice at once: the first one's row stands
+                raise
+
+    def correct(
+        self, visitor: Visitor, prediction_id: str, output: Json, comment: str = "", key: str = ""
+    ) -> tuple[Correction, Status]:
+        """Store what the visitor says the answer should be; return it with its status.
+
+        Only the contributor to whom the prediction was shown, or staff, may correct it: others get NotFound. One
+        correction a prediction and contributor: a second one raises Conflict. `key` makes a retry safe.
+        """
+        if self._limits:
+            self._limits.spend("corrections", visitor)
+        prediction = self._prediction(prediction_id)
+        if prediction is None or (prediction.contributor != visitor.contributor and not visitor.staff):
+            raise NotFound(f"no prediction {prediction_id!r} was shown to you", code="no_prediction")
+        if len(comment) > self._max_comment:
+            raise TooLarge(
+                f"the comment has {len(comment)} characters; at most {self._max_comment} are kept",
+                code="comment_too_long",
+                values={"count": len(comment), "limit": self._max_comment},
+            )
+        _, output = self._model.check(prediction.input, output)
+        if output is None:
+            raise BadInput("output is missing: a correction says what the answer should be; send the shown output to confirm it")
+        id_ = keyed_id("c", visitor.contributor, key) if key else new_id("c")
+        _, shown = self._model.check(prediction.input, prediction.output)
+        correction = Correction(id_, prediction.id, visitor.contributor, output, output == shown, comment)
+        try:
+            self._store.add(correction)
+        except Duplicate:
+            return self._retried(correction, key)
+        apply_policy(self._store, self._policy, prediction.input_hash, _text(prediction.input))
+        return correction, self.status(correction.id)
+
+    def _retried(self, correction: Correction, key: str) -> tuple[Correction, Status]:
+        rows = self._store.rows("SELECT * FROM corrections WHERE id = ?", [correction.id]) if key else []
+        if not rows:
+            raise Conflict("you have corrected this answer already: withdraw that first, or ask again", code="already_corrected")
+        known = Correction(**{**rows[0], "output": json.loads(rows[0]["output"])})
+        same = (known.prediction_id, known.output, known.comment) == (
+            correction.prediction_id,
+            correction.output,
+            correction.comment,
+        )
+        return _same(known, same, key), self.status(known.id)
+
+    def status(self, correction_id: str) -> Status:
+        """Return where a correction stands; raise NotFound for one that is not there."""
+        rows = self._store.rows("SELECT status FROM current_corrections WHERE id = ?", [correction_id])
+        if not rows:
+            raise NotFound(f"no correction {correction_id!r}")
+        status: Status = rows[0]["status"]
+        return status
+
+    def given(self, visitor: Visitor, limit: int = 100) -> list[Given]:
+        """Return the visitor's own corrections, newest first, each with what came of it."""
+        rows = self._store.rows(
+            """SELECT c.*, coalesce(list(u.version ORDER BY u.version) FILTER (WHERE u.part = 'train'), []) AS versions,
+                      coalesce(list(u.version ORDER BY u.version) FILTER (WHERE u.part = 'gate'), []) AS checks
+               FROM (SELECT * FROM current_corrections WHERE contributor = ? ORDER BY created DESC LIMIT ?) c
+               LEFT JOIN uses u ON u.correction_id = c.id GROUP BY ALL ORDER BY c.created DESC""",
+            [visitor.contributor, limit],
+        )
+        return [
+            Given(
+                row["id"], row["prediction_id"], json.loads(row["input"]), json.loads(row["shown"]), json.loads(row["proposed"]),
+                row["confirmation"], row["comment"], row["status"], row["reason"], tuple(row["versions"]), tuple(row["checks"]),
+                row["created"],
+            )
+            for row in rows
+        ]  # fmt: skip
+
+    def withdraw(self, visitor: Visitor, correction_id: str) -> None:
+        """Take one's own correction back. Withdrawing twice changes nothing; others get NotFound."""
+        rows = self._store.rows(
+            """SELECT c.contributor, p.input, p.input_hash FROM corrections c JOIN predictions p ON p.id = c.prediction_id
+               WHERE c.id = ?""",
+            [correction_id],
+        )
+        if not rows or (rows[0]["contributor"] != visitor.contributor and not visitor.staff):
+            raise NotFound(f"no correction {correction_id!r} of yours", code="no_correction")
+        try:
+            self._store.add(Withdrawal(correction_id, visitor.contributor))
+        except Duplicate:
+            return
+        apply_policy(self._store, self._policy, rows[0]["input_hash"], rows[0]["input"])
+
+    # -- reviewers -----------------------------------------------------------------------------------------------
+
+    def review(self, reviewer: str, correction_id: str, verdict: str, output: Json = None, reason: str = "") -> Review:
+        """Store a person's verdict: accept, reject, or amend with an output of their own. The newest verdict counts."""
+        if verdict not in VERDICTS:
+            raise BadInput(f"unknown verdict {verdict!r}: available are {', '.join(VERDICTS)}")
+        rows = self._store.rows("SELECT input, status FROM current_corrections WHERE id = ?", [correction_id])
+        if not rows:
+            raise NotFound(f"no correction {correction_id!r}")
+        if rows[0]["status"] == "withdrawn":
+            raise Conflict("its contributor has withdrawn this correction: it can no longer be judged")
+        if (verdict == "amend") != (output is not None):
+            raise BadInput("an output belongs to the verdict 'amend', and to it alone")
+        if output is not None:
+            _, output = self._model.check(json.loads(rows[0]["input"]), output)
+        review = Review(new_id("r"), correction_id, verdict, output, reviewer, reason)  # checked above
+        self._store.add(review)
+        return review
+
+    def queue(self, limit: int = 50) -> list[Waiting]:
+        """Return what waits for a reviewer: undecided first, corrections before confirmations, least confident answers first."""
+        rows = self._store.rows(
+            """SELECT id, input, shown, proposed, confirmation, comment, status, confidence, variant, version, created
+               FROM current_corrections WHERE status IN ('pending', 'undecided')
+               ORDER BY status = 'undecided' DESC, confirmation, confidence, created LIMIT ?""",
+            [limit],
+        )
+        return [
+            Waiting(
+                **{
+                    **row,
+                    "input": json.loads(row["input"]),
+                    "shown": json.loads(row["shown"]),
+                    "proposed": json.loads(row["proposed"]),
+                }
+            )
+            for row in rows
+        ]
+
+    def tally(self) -> dict[str, int]:
+        """Return the number of corrections by status (of those that occur)."""
+        rows = self._store.rows("SELECT status, count(*) AS n FROM current_corrections GROUP BY status ORDER BY status")
+        return {row["status"]: int(row["n"]) for row in rows}
+
+    def _prediction(self, id_: str) -> Prediction | None:
+        rows = self._store.rows("SELECT * FROM predictions WHERE id = ?", [id_])
+        if not rows:
+            return None
+        return Prediction(**{**rows[0], "input": json.loads(rows[0]["input"]), "output": json.loads(rows[0]["output"])})
+
+
+def _text(value: Json) -> str:
+    """Return a value as the log holds it (store.py writes JSON this way)."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True)
+
+
+def _same(known: T, same: bool, key: str) -> T:
+    """Return the row of the first call where a retry says the same, or raise Conflict."""
+    if not same:
+        raise Conflict(f"the Idempotency-Key {key!r} was used for a different request: use a new key for a new request")
+    return known

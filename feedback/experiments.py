@@ -1,0 +1,285 @@
+"""Declare, offer, pause, stop and decide experiments; who gets which variant; the champion pointer.
+
+Use cases like the desk's, over the store. One experiment runs at a time; a passed candidate that comes meanwhile waits.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from feedback import assign
+from feedback.errors import BadInput, Conflict, NotFound
+from feedback.records import CHAMPION, Experiment, Exposure, Promotion, State, Variant, Visitor, new_id, now
+from feedback.store import Store
+
+ACTIONS = ("pause", "resume", "stop")
+
+
+class Assignment(NamedTuple):
+    """Which variant a visitor gets. `exposure` is there where it must be stored before the answer is shown."""
+
+    variant: Variant
+    experiment: str  # empty: in no experiment, or forced
+    number: int
+    forced: bool
+    exposure: Exposure | None
+
+
+class Experiments:
+    """The experiments of one log, with the running one in memory. Safe to use from many threads."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.RLock()
+        self._current: Experiment | None = None
+        self._champion: int | None = None
+        self._exposed: dict[str, tuple[str, int]] = {}  # contributor -> (variant, newest experiment number)
+        self._listeners: list[Callable[[], None]] = []
+        self._load()
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after every change of what serves (to warm the versions that are now needed)."""
+        self._listeners.append(listener)
+
+    def _load(self) -> None:
+        with self._lock:
+            row = self._store.rows("SELECT version FROM champion")
+            self._champion = int(row[0]["version"]) if row else None
+            live = [e for e in self.all() if e.state in ("running", "paused")]
+            self._current = live[-1] if live else None
+            self._exposed = {}
+            if self._current:
+                self._exposed = {
+                    row["contributor"]: (row["variant"], int(row["number"]))
+                    for row in self._store.rows(
+                        """SELECT contributor, arg_max(variant, experiment_number) AS variant, max(experiment_number) AS number
+                           FROM exposures WHERE experiment = ? GROUP BY contributor""",
+                        [self._current.name],
+                    )
+                }
+
+    # -- what serves ---------------------------------------------------------------------------------------------
+
+    @property
+    def champion(self) -> int:
+        """The version that serves. Raises NotFound before the first."""
+        if self._champion is None:
+            raise NotFound("no model version serves yet")
+        return self._champion
+
+    @property
+    def current(self) -> Experiment | None:
+        """The experiment that runs or is paused, or None."""
+        return self._current
+
+    def all(self) -> list[Experiment]:
+        """Return every experiment in its newest number, oldest first."""
+        return [_experiment(row) for row in self._store.rows("SELECT * FROM current_experiments ORDER BY created")]
+
+    def get(self, name: str) -> Experiment:
+        """Return an experiment in its newest number, or raise NotFound with the choices."""
+        known = {experiment.name: experiment for experiment in self.all()}
+        if name not in known:
+            raise NotFound(f"no experiment {name!r}; there are: {', '.join(known) or 'none yet'}")
+        return known[name]
+
+    def serving(self) -> list[int]:
+        """Return the versions that can be asked for now, champion first."""
+        with self._lock:
+            versions = [] if self._champion is None else [self._champion]
+            for variant in self._current.variants if self._current else ():
+                if variant.version not in versions:
+                    versions.append(variant.version)
+            return versions
+
+    def assign(self, visitor: Visitor) -> Assignment:
+        """Return the visitor's variant: the one met before while it has a share, else the hash's choice."""
+        with self._lock:
+            current, champion, met = self._current, self.champion, self._exposed.get(visitor.contributor)
+        if visitor.forced_variant:
+            return Assignment(_forced(visitor, current, champion), "", 0, True, None)
+        if current is None:
+            return Assignment(Variant(CHAMPION, champion, 1.0), "", 0, False, None)
+        if current.state == "paused":  # the kill switch: everybody to the control, and it does not count
+            return Assignment(current.control, "", 0, False, None)
+        by_name = {variant.name: variant for variant in current.variants}
+        if met and met[0] in by_name and by_name[met[0]].share > 0:
+            variant = by_name[met[0]]
+        else:
+            pieces = assign.ranges(len(current.variants), 1.0, [v.share for v in current.variants])
+            place = assign.place(current.salt, visitor.contributor)
+            assert place is not None
+            variant = current.variants[max(assign.choose(place, pieces), 0)]
+        exposure = None
+        if met is None or met[1] != current.number:
+            exposure = Exposure(
+                current.name, current.number, visitor.contributor, variant.name, variant.version,
+                variant.share, visitor.channel, visitor.language, visitor.device,
+            )  # fmt: skip
+        return Assignment(variant, current.name, current.number, False, exposure)
+
+    def met(self, exposure: Exposure) -> None:
+        """Remember an exposure that is stored now."""
+        with self._lock:
+            if self._current and self._current.name == exposure.experiment:
+                self._exposed[exposure.contributor] = (exposure.variant, exposure.experiment_number)
+
+    # -- changes -------------------------------------------------------------------------------------------------
+
+    def declare(self, experiment: Experiment) -> Experiment:
+        """Start a new experiment. Raises Conflict while another runs, BadInput for shares that do not add up."""
+        with self._lock:
+            if self._current:
+                raise Conflict(f"experiment {self._current.name!r} is {self._current.state}: stop or decide it first")
+            if any(known.name == experiment.name for known in self.all()):
+                raise Conflict(f"an experiment named {experiment.name!r} exists already: names are used once")
+            _check_variants(experiment.variants)
+            stored = replace(
+                experiment, number=1, state="running", salt=experiment.salt or f"{experiment.name}:{new_id('x')}", created=now()
+            )
+            self._store.add(stored)
+            self._load()
+        self._tell()
+        return stored
+
+    def offer(
+        self, version: int, *, share: float, author: str, reason: str = "", defaults: Mapping[str, Any] | None = None
+    ) -> Experiment:
+        """Make a version the challenger of the champion in a new experiment; again is no change."""
+        with self._lock:
+            if self._current and any(v.version == version for v in self._current.variants[1:]):
+                return self._current
+            if version == self.champion:
+                raise Conflict(f"version {version} is the champion: offer another version against it")
+            if not 0 < share < 1:
+                raise BadInput(f"share {share:g}: the challenger's share must be between 0 and 1")
+            name = self._fresh_name(f"v{version}-against-v{self.champion}")
+            return self.declare(
+                Experiment(
+                    name=name,
+                    number=1,
+                    state="running",
+                    variants=(Variant(CHAMPION, self.champion, 1 - share), Variant(f"v{version}", version, share)),
+                    author=author,
+                    reason=reason,
+                    **dict(defaults or {}),
+                )
+            )
+
+    def act(self, name: str, action: str, author: str, reason: str = "") -> Experiment:
+        """Pause (the kill switch), resume or stop an experiment; each is a new number of it."""
+        states: dict[str, State] = {"pause": "paused", "resume": "running", "stop": "stopped"}
+        if action not in states:
+            raise BadInput(f"unknown action {action!r}: available are {', '.join(ACTIONS)}")
+        with self._lock:
+            experiment = self.get(name)
+            if experiment.state not in ("running", "paused"):
+                raise Conflict(f"experiment {name!r} is {experiment.state} for good")
+            if experiment.state == states[action]:
+                return experiment
+            changed = self._change(experiment, state=states[action], author=author, reason=reason)
+        self._tell()
+        return changed
+
+    def reweigh(self, name: str, shares: Mapping[str, float], author: str, reason: str = "") -> Experiment:
+        """Change the shares of a running experiment; everybody who can stay with their variant stays."""
+        with self._lock:
+            experiment = self.get(name)
+            unknown = set(shares) - {v.name for v in experiment.variants}
+            if unknown:
+                raise BadInput(f"no variant {sorted(unknown)[0]!r}: there are {', '.join(v.name for v in experiment.variants)}")
+            variants = tuple(replace(v, share=float(shares.get(v.name, v.share))) for v in experiment.variants)
+            _check_variants(variants)
+            changed = self._change(experiment, variants=variants, author=author, reason=reason)
+        self._tell()
+        return changed
+
+    def promote(self, version: int, author: str, reason: str = "") -> Promotion:
+        """Move the champion pointer; a running experiment is decided by it. Promoting the champion again changes nothing."""
+        return self._move(version, "promote", author, reason)
+
+    def roll_back(self, author: str, reason: str = "") -> Promotion:
+        """Give the champion's place back to whoever held it before. Raises Conflict where nobody did."""
+        with self._lock:
+            history = self._store.rows("SELECT version, previous, kind FROM promotions ORDER BY created, rowid")
+            trail: list[int] = []
+            for row in history:
+                if row["kind"] == "rollback" and len(trail) > 1:
+                    trail.pop()
+                else:
+                    trail.append(int(row["version"]))
+            if len(trail) < 2:
+                raise Conflict("there is no earlier champion to go back to")
+            return self._move(trail[-2], "rollback", author, reason)
+
+    def begin(self, version: int, author: str) -> None:
+        """Make the first version the champion of a log that has none."""
+        with self._lock:
+            if self._champion is None:
+                self._store.add(Promotion(new_id("m"), version, None, "first", author, "the starter"))
+                self._champion = version
+
+    def _move(self, version: int, kind: Any, author: str, reason: str) -> Promotion:
+        with self._lock:
+            if version == self.champion and kind == "promote":
+                rows = self._store.rows("SELECT * FROM champion")
+                return Promotion(**rows[0])
+            rows_to_add: list[Any] = []
+            promotion = Promotion(new_id("m"), version, self.champion, kind, author, reason)
+            if self._current:
+                words = f"version {version} became champion ({kind})" + (f": {reason}" if reason else "")
+                number = self._current.number + 1
+                rows_to_add.append(
+                    replace(self._current, number=number, state="decided", author=author, reason=words, created=now())
+                )
+            self._store.add(promotion, *rows_to_add)
+            self._load()
+        self._tell()
+        return promotion
+
+    def _change(self, experiment: Experiment, **changes: Any) -> Experiment:
+        changed = replace(experiment, number=experiment.number + 1, created=now(), **changes)
+        self._store.add(changed)
+        self._load()
+        return changed
+
+    def _fresh_name(self, wanted: str) -> str:
+        taken = {experiment.name for experiment in self.all()}
+        name, again = wanted, 1
+        while name in taken:
+            again += 1
+            name = f"{wanted}-{again}"
+        return name
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()
+
+
+def _forced(visitor: Visitor, current: Experiment | None, champion: int) -> Variant:
+    choices = list(current.variants) if current else []
+    choices.append(Variant(CHAMPION, champion, 1.0))
+    for variant in choices:
+        if variant.name == visitor.forced_variant:
+            return variant
+    raise BadInput(
+        f"no variant {visitor.forced_variant!r} to force: available are {', '.join(dict.fromkeys(v.name for v in choices))}"
+    )
+
+
+def _check_variants(variants: Sequence[Variant]) -> None:
+    names = [variant.name for variant in variants]
+    if len(names) < 2 or len(set(names)) != len(names):
+        raise BadInput(f"an experiment needs at least two variants with different names, not {', '.join(names) or 'none'}")
+    total = sum(variant.share for variant in variants)
+    if abs(total - 1) > 1e-6 or any(not 0 <= variant.share <= 1 for variant in variants):
+        raise BadInput(f"the shares {', '.join(f'{v.share:g}' for v in variants)} must each be 0..1 and sum to 1, not {total:g}")
+
+
+def _experiment(row: Mapping[str, Any]) -> Experiment:
+    variants = tuple(Variant(**variant) for variant in json.loads(row["variants"]))
+    return Experiment(**{**row, "variants": variants})

@@ -1,0 +1,273 @@
+"""Who is asking, found out in ASGI middleware: contributor cookie, staff, language, channel, network; and the door's rules.
+
+It sets `scope["state"]["visitor"]` for routes and pages alike, and refuses what no route should see: foreign origins,
+bodies that are too large, JSON routes without JSON.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+import secrets
+from collections.abc import Iterable
+from datetime import date
+from hashlib import sha256
+from http.cookies import CookieError, SimpleCookie
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+from fastapi import FastAPI
+from itsdangerous import BadSignature, Signer
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from feedback.errors import AmendError, Forbidden, TooLarge
+from feedback.home import Home, write_atomically
+from feedback.problems import problem_response
+from feedback.records import Visitor, now
+from feedback.staff import Staff
+from feedback.words import LANGUAGES, preferred
+
+_YEAR = 365 * 24 * 3600
+_SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+class Door(NamedTuple):
+    """The door's settings: cookie names, embedding, trusted proxies, allowed foreign origins, largest body in bytes."""
+
+    name: str
+    embed: bool
+    trusted_proxies: tuple[str, ...]
+    origins: tuple[str, ...]
+    max_body_bytes: int
+
+
+class NetworkHash:
+    """Turns an address into a hash of its prefix (/24, /48) under a salt that is thrown away every day."""
+
+    def __init__(self, home: Home) -> None:
+        self._path = home.secrets / "network-salt.json"
+        self._day: date | None = None
+        self._salt = ""
+
+    def of(self, address: str) -> str:
+        """Return 16 hex digits for the address's prefix today, or "" for what is no address."""
+        try:
+            ip = ipaddress.ip_address(address)
+        except ValueError:
+            return ""
+        prefix = ipaddress.ip_network(f"{ip}/{24 if ip.version == 4 else 48}", strict=False)
+        return sha256(f"{self._salt_of_today()}:{prefix}".encode()).hexdigest()[:16]
+
+    def _salt_of_today(self) -> str:
+        today = now().date()
+        if today == self._day:
+            return self._salt
+        kept = json.loads(self._path.read_text(encoding="utf-8")) if self._path.exists() else {}
+        if kept.get("day") != today.isoformat():
+            kept = {"day": today.isoformat(), "salt": secrets.token_hex(16)}
+            write_atomically(self._path, json.dumps(kept), 0o600)
+        self._day, self._salt = today, str(kept["salt"])
+        return self._salt
+
+
+class IdentityMiddleware:
+    """Pure ASGI: works for plain routes, Gradio's queue and its event streams alike."""
+
+    def __init__(self, app: ASGIApp, *, home: Home, staff: Staff, door: Door) -> None:
+        self._app = app
+        self._staff = staff
+        self._door = door
+        self._signer = Signer(home.secret("identity.key"), salt="contributor")
+        self._network = NetworkHash(home)
+        self.cookie = f"amend_{door.name}"
+        self.login_cookie = f"amend_{door.name}_studio"
+        self.language_cookie = "amend_language"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Identify, check, pass on; set the cookie on the response of a newcomer."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        scope.setdefault("state", {})
+        self._apply_prefix(scope, headers)
+        cookies = _cookies(headers.getlist("cookie"))
+        visitor, language_choice = self._visitor(scope, headers, cookies)
+        scope["state"]["visitor"] = visitor
+        secure = scope["scheme"] == "https"
+        path = scope.get("root_path") or "/"
+
+        async def send_with_cookie(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                out = MutableHeaders(scope=message)
+                if visitor.fresh:
+                    out.append("set-cookie", self._cookie(self.cookie, self._sign(visitor.contributor), path, secure))
+                if language_choice:
+                    out.append("set-cookie", self._cookie(self.language_cookie, language_choice, path, secure))
+                out.setdefault("x-content-type-options", "nosniff")
+                out.setdefault("referrer-policy", "same-origin")
+                if not self._door.embed:
+                    out.setdefault("content-security-policy", "frame-ancestors 'self'")
+            await send(message)
+
+        try:
+            self._check_door(scope, headers)
+        except AmendError as error:
+            await problem_response(error)(scope, receive, send_with_cookie)
+            return
+        await self._app(scope, _bounded(receive, self._limit_of(scope)), send_with_cookie)
+
+    # -- who -----------------------------------------------------------------------------------------------------
+
+    def _visitor(self, scope: Scope, headers: Headers, cookies: dict[str, str]) -> tuple[Visitor, str]:
+        known = self._unsign(cookies.get(self.cookie, ""))
+        query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+        wanted = (query.get("lang") or [""])[0]
+        choice = wanted if wanted in LANGUAGES else ""
+        kept = cookies.get(self.language_cookie, "")
+        language = choice or (kept if kept in LANGUAGES else preferred(headers.get("accept-language", "")))
+        client = scope.get("client")
+        forced = headers.get("x-amend-variant") or (query.get("variant") or [""])[0]
+        staff = self._staff_name(headers, cookies)
+        return (
+            Visitor(
+                contributor=known or f"u_{secrets.token_hex(12)}",
+                staff=staff,
+                channel=_channel(query, headers),
+                language=language,
+                device="phone" if "Mobi" in headers.get("user-agent", "") else "desktop",
+                network=self._network.of(client[0]) if client else "",
+                forced_variant=forced if forced and staff else None,
+                fresh=known is None,
+            ),
+            choice,
+        )
+
+    def _staff_name(self, headers: Headers, cookies: dict[str, str]) -> str | None:
+        kind, _, token = headers.get("authorization", "").partition(" ")
+        if kind.lower() == "bearer" and token:
+            return self._staff.holder(token.strip())
+        login = cookies.get(self.login_cookie)
+        return self._staff.logged_in(login) if login else None
+
+    def _sign(self, contributor: str) -> str:
+        return self._signer.sign(contributor).decode()
+
+    def _unsign(self, value: str) -> str | None:
+        try:
+            return self._signer.unsign(value).decode()
+        except BadSignature:
+            return None
+
+    def _cookie(self, name: str, value: str, path: str, secure: bool) -> str:
+        return cookie_header(name, value, path=path, secure=secure, embed=self._door.embed, max_age=_YEAR)
+
+    # -- the door ------------------------------------------------------------------------------------------------
+
+    def _check_door(self, scope: Scope, headers: Headers) -> None:
+        length = headers.get("content-length", "0")
+        limit = self._limit_of(scope)
+        if not length.isdigit() or int(length) > limit:
+            raise TooLarge(
+                f"the request's body has {length} bytes; the limit is {limit} (limits.max_body_bytes)", code="body_too_large"
+            )
+        if scope["method"] in _SAFE:
+            return
+        origin = headers.get("origin")
+        if origin and not self._is_ours(origin, scope, headers):
+            raise Forbidden(f"the origin {origin!r} is not this site (server.origins allows others)", code="origin")
+
+    def _is_ours(self, origin: str, scope: Scope, headers: Headers) -> bool:
+        hosts = {headers.get("host", "")}
+        if scope["state"].get("from_proxy"):
+            hosts.add(headers.get("x-forwarded-host", ""))
+        return urlsplit(origin).netloc in hosts - {""} or origin in self._door.origins
+
+    def _apply_prefix(self, scope: Scope, headers: Headers) -> None:
+        """Honour a trusted proxy's X-Forwarded-Prefix: the app then knows its path as the browser sees it."""
+        prefix = headers.get("x-forwarded-prefix", "").rstrip("/") if scope["state"].get("from_proxy") else ""
+        if prefix and re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", prefix) and not scope.get("root_path"):
+            scope["root_path"] = prefix
+            scope["path"] = prefix + scope["path"]
+
+    def _limit_of(self, scope: Scope) -> int:
+        # Gradio's own routes carry the page's state beside the text: they get room for it.
+        return self._door.max_body_bytes if "/api/" in scope["path"] else 8 * self._door.max_body_bytes
+
+
+class PeerMark:
+    """Outermost: notes whether a trusted proxy speaks, before its word replaces the address."""
+
+    def __init__(self, app: ASGIApp, *, trusted: tuple[str, ...]) -> None:
+        self._app = app
+        self._trusted = trusted
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Set `scope["state"]["from_proxy"]`."""
+        if scope["type"] == "http":
+            client = scope.get("client")
+            scope.setdefault("state", {})["from_proxy"] = bool(client and client[0] in self._trusted)
+        await self._app(scope, receive, send)
+
+
+def install(app: FastAPI, *, home: Home, staff: Staff, door: Door) -> None:
+    """Put the middleware around the app: peer mark, then the proxy's word on address and scheme, then identity."""
+    app.add_middleware(IdentityMiddleware, home=home, staff=staff, door=door)
+    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(door.trusted_proxies))
+    app.add_middleware(PeerMark, trusted=door.trusted_proxies)
+
+
+def cookie_header(name: str, value: str, *, path: str, secure: bool, embed: bool, max_age: int) -> str:
+    """Return a Set-Cookie value: HttpOnly always, Secure behind https only, SameSite=None; Partitioned inside frames."""
+    parts = [f"{name}={value}", f"Max-Age={max_age}", f"Path={path}", "HttpOnly"]
+    if embed and secure:
+        parts += ["SameSite=None", "Secure", "Partitioned"]
+    else:
+        parts += ["SameSite=Lax"] + (["Secure"] if secure else [])
+    return "; ".join(parts)
+
+
+def visitor_of(request: Any) -> Visitor:
+    """Return the visitor of a Starlette or Gradio request that came through the middleware."""
+    visitor: Visitor = request.state.visitor
+    return visitor
+
+
+def _cookies(headers: Iterable[str]) -> dict[str, str]:
+    jar: dict[str, str] = {}
+    for header in headers:
+        for piece in header.split(";"):
+            try:
+                parsed = SimpleCookie(piece.strip())
+            except CookieError:  # somebody else's malformed cookie must not hide ours
+                continue
+            jar.update({name: morsel.value for name, morsel in parsed.items()})
+    return jar
+
+
+def _channel(query: dict[str, list[str]], headers: Headers) -> str:
+    """Return the partner's channel: the query's, or that of the page that asks; 40 plain characters at most."""
+    named = (query.get("channel") or [""])[0]
+    if not named and (referer := headers.get("referer")):
+        named = (parse_qs(urlsplit(referer).query).get("channel") or [""])[0]
+    return named if re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", named) else ""
+
+
+def _bounded(receive: Receive, limit: int) -> Receive:
+    """Stop a body that grows past the limit although no Content-Length announced it."""
+    taken = 0
+
+    async def bounded() -> Message:
+        nonlocal taken
+        message = await receive()
+        if message["type"] == "http.request":
+            taken += len(message.get("body", b""))
+            if taken > limit:
+                raise HTTPException(413, f"the request's body is larger than the limit of {limit} bytes (limits.max_body_bytes)")
+        return message
+
+    return bounded

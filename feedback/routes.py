@@ -1,0 +1,274 @@
+"""This room's HTTP routes: predictions, corrections, reviews, experiments' actions, exports. The same use cases as the page."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from feedback.desk import Desk, Given, Waiting
+from feedback.errors import BadInput, Unauthorised
+from feedback.experiments import Experiments
+from feedback.identity import visitor_of
+from feedback.records import Experiment, Visitor, now
+from feedback.store import Store
+from feedback.transfer import MEDIA_TYPES, check_log, export_table, import_rows
+
+
+class Body(BaseModel):
+    """Base of request bodies: an unknown field is an error, not a silent loss."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class PredictionIn(Body):
+    """An input, in the form that the demo's task defines (mostly a string)."""
+
+    input: Any
+
+
+class PredictionOut(BaseModel):
+    """An answer; `confidence` is one number in 0..1 for the whole of it. `notes` are codes of the words catalogue."""
+
+    id: str
+    output: Any
+    confidence: float
+    variant: str
+    version: int
+    notes: list[str] = Field(default_factory=list)
+
+
+class CorrectionIn(Body):
+    """What the answer should be; an output equal to the shown one confirms it."""
+
+    prediction_id: str
+    output: Any
+    comment: str = ""
+
+
+class CorrectionOut(BaseModel):
+    """Where a correction stands: pending, accepted, rejected, undecided or withdrawn."""
+
+    id: str
+    status: str
+
+
+class GivenOut(BaseModel):
+    """One's own correction: `versions` learned from it, `checks` were judged by it."""
+
+    id: str
+    prediction_id: str
+    input: Any
+    shown: Any
+    output: Any
+    confirmation: bool
+    comment: str
+    status: str
+    reason: str
+    versions: list[int]
+    checks: list[int]
+    created: datetime
+
+
+class ReviewIn(Body):
+    """A person's verdict; `output` belongs to amend alone."""
+
+    correction_id: str
+    verdict: Literal["accept", "reject", "amend"]
+    output: Any = None
+    reason: str = Field("", max_length=1000)
+
+
+class ReviewOut(BaseModel):
+    """The stored verdict and where the correction stands now."""
+
+    id: str
+    correction_id: str
+    verdict: str
+    status: str
+
+
+class WaitingOut(BaseModel):
+    """One correction in the reviewers' queue."""
+
+    id: str
+    input: Any
+    shown: Any
+    proposed: Any
+    confirmation: bool
+    comment: str
+    status: str
+    confidence: float
+    variant: str
+    version: int
+    created: datetime
+
+
+class ActionIn(Body):
+    """Pause (the kill switch), resume or stop an experiment, or change its shares."""
+
+    action: Literal["pause", "resume", "stop", "reweigh"]
+    shares: dict[str, float] = Field(default_factory=dict)
+    reason: str = Field("", max_length=1000)
+
+
+class RowsIn(Body):
+    """Rows of a table as an export gives them."""
+
+    rows: list[dict[str, Any]] = Field(max_length=5000)
+
+
+class ExperimentOut(BaseModel):
+    """An experiment in its newest number."""
+
+    name: str
+    number: int
+    state: str
+    variants: list[dict[str, Any]]
+    primary_metric: str
+    rule: str
+    n_max: int
+    alpha: float
+    hypothesis: str
+    author: str
+    reason: str
+    created: datetime
+
+
+Key = Annotated[str, Header(alias="Idempotency-Key", max_length=200)]
+
+
+def visitor(request: Request) -> Visitor:
+    """Return who asks, as the middleware found out."""
+    return visitor_of(request)
+
+
+def staff(request: Request) -> str:
+    """Return the name of the member of staff who asks; raise Unauthorised for anybody else."""
+    name = visitor_of(request).staff
+    if name is None:
+        raise Unauthorised(
+            "for staff only: send 'Authorization: Bearer TOKEN' (python -m feedback.staff token NAME), or log in at /studio"
+        )
+    return name
+
+
+def json_only(request: Request) -> None:
+    """Refuse bodies that a foreign page's form could send: JSON routes take application/json and nothing else."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if request.method == "POST" and kind != "application/json":
+        raise NotJson(f"content type {kind or 'none'!r}: this route takes application/json")
+
+
+class NotJson(BadInput):
+    """The body's content type is not application/json."""
+
+    status = 415
+    title = "Unsupported media type"
+
+
+VisitorOf = Annotated[Visitor, Depends(visitor)]
+StaffOf = Annotated[str, Depends(staff)]
+
+
+def router(desk: Desk, experiments: Experiments, store: Store, backups: Path) -> APIRouter:
+    """Return the routes of the desk, the experiments and the log."""
+    api = APIRouter(prefix="/api/v1", dependencies=[Depends(json_only)])
+    _visitor_routes(api, desk)
+    _review_routes(api, desk)
+    _experiment_routes(api, experiments)
+    _log_routes(api, store, backups)
+    return api
+
+
+def _visitor_routes(api: APIRouter, desk: Desk) -> None:
+    @api.post("/predictions", status_code=201, tags=["visitors"], summary="Ask the model")
+    def predict(body: PredictionIn, who: VisitorOf, key: Key = "") -> PredictionOut:
+        made = desk.predict(who, body.input, key)
+        return PredictionOut(
+            id=made.id,
+            output=made.output,
+            confidence=made.confidence,
+            variant=made.variant,
+            version=made.version,
+            notes=list(made.notes),
+        )
+
+    @api.post("/corrections", status_code=201, tags=["visitors"], summary="Say what the answer should be")
+    def correct(body: CorrectionIn, who: VisitorOf, key: Key = "") -> CorrectionOut:
+        correction, status = desk.correct(who, body.prediction_id, body.output, body.comment, key)
+        return CorrectionOut(id=correction.id, status=status)
+
+    @api.get("/corrections", tags=["visitors"], summary="One's own corrections")
+    def given(who: VisitorOf, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> list[GivenOut]:
+        return [_given(item) for item in desk.given(who, limit)]
+
+    @api.delete("/corrections/{correction_id}", status_code=204, tags=["visitors"], summary="Withdraw one's own correction")
+    def withdraw(correction_id: str, who: VisitorOf) -> Response:
+        desk.withdraw(who, correction_id)
+        return Response(status_code=204)
+
+
+def _review_routes(api: APIRouter, desk: Desk) -> None:
+    @api.post("/reviews", status_code=201, tags=["staff"], summary="Accept, reject or amend a correction")
+    def review(body: ReviewIn, reviewer: StaffOf) -> ReviewOut:
+        made = desk.review(reviewer, body.correction_id, body.verdict, body.output, body.reason)
+        return ReviewOut(
+            id=made.id, correction_id=made.correction_id, verdict=made.verdict, status=desk.status(made.correction_id)
+        )
+
+    @api.get("/reviews/queue", tags=["staff"], summary="What waits for a reviewer")
+    def queue(_: StaffOf, limit: Annotated[int, Query(ge=1, le=10_000)] = 50) -> list[WaitingOut]:
+        return [_waiting(item) for item in desk.queue(limit)]
+
+
+def _experiment_routes(api: APIRouter, experiments: Experiments) -> None:
+    @api.get("/experiments", tags=["staff"], summary="All experiments")
+    def all_experiments(_: StaffOf) -> list[ExperimentOut]:
+        return [_experiment(experiment) for experiment in experiments.all()]
+
+    @api.post("/experiments/{name}", tags=["staff"], summary="Pause, resume, stop or reweigh an experiment")
+    def act(name: str, body: ActionIn, author: StaffOf) -> ExperimentOut:
+        if body.action == "reweigh":
+            return _experiment(experiments.reweigh(name, body.shares, author, body.reason))
+        return _experiment(experiments.act(name, body.action, author, body.reason))
+
+
+def _log_routes(api: APIRouter, store: Store, backups: Path) -> None:
+    @api.get("/exports/{table}", tags=["staff"], summary="A raw table or view, while the app runs", response_class=Response)
+    def export(table: str, _: StaffOf, format: Literal["parquet", "csv", "jsonl"] = "csv") -> Response:
+        return Response(export_table(store, table, format), media_type=MEDIA_TYPES[format])
+
+    @api.post("/imports/{table}", status_code=201, tags=["staff"], summary="Add exported rows of a table")
+    def import_(table: str, body: RowsIn, _: StaffOf) -> dict[str, int]:
+        return import_rows(store, table, body.rows)._asdict()
+
+    @api.get("/checks", tags=["staff"], summary="What does not hang together in the log")
+    def checks(_: StaffOf) -> list[str]:
+        return check_log(store)
+
+    @api.post("/backups", status_code=201, tags=["staff"], summary="A consistent copy of the log on the server's disk")
+    def backup(_: StaffOf) -> dict[str, str]:
+        target = backups / f"log-{now():%Y%m%dT%H%M%S%f}.duckdb"
+        store.backup(target)
+        return {"path": str(target)}
+
+
+def _given(item: Given) -> GivenOut:
+    return GivenOut(**{**item._asdict(), "versions": list(item.versions), "checks": list(item.checks)})
+
+
+def _waiting(item: Waiting) -> WaitingOut:
+    return WaitingOut(**item._asdict())
+
+
+def _experiment(experiment: Experiment) -> ExperimentOut:
+    variants = [
+        {"name": v.name, "version": v.version, "share": v.share, "settings": dict(v.settings)} for v in experiment.variants
+    ]
+    return ExperimentOut(
+        **{name: getattr(experiment, name) for name in ExperimentOut.model_fields if name != "variants"}, variants=variants
+    )

@@ -1,0 +1,106 @@
+"""The tables of the log and their numbered migrations. A migration is appended, never edited.
+
+Tables are append-only; the current state is a view. Every time is naive UTC. `input` and `output` are JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import duckdb
+
+
+class Migration(NamedTuple):
+    """One step forward; `number` counts from 1 without gaps."""
+
+    number: int
+    name: str
+    apply: Callable[[duckdb.DuckDBPyConnection], None]
+
+
+_TABLES = """
+CREATE TABLE exposures (
+    experiment VARCHAR NOT NULL, experiment_number INTEGER NOT NULL, contributor VARCHAR NOT NULL,
+    variant VARCHAR NOT NULL, version INTEGER NOT NULL, propensity DOUBLE NOT NULL,
+    channel VARCHAR NOT NULL, language VARCHAR NOT NULL, device VARCHAR NOT NULL, created TIMESTAMP NOT NULL,
+    PRIMARY KEY (experiment, experiment_number, contributor));
+CREATE TABLE predictions (
+    id VARCHAR PRIMARY KEY, contributor VARCHAR NOT NULL, experiment VARCHAR NOT NULL, experiment_number INTEGER NOT NULL,
+    variant VARCHAR NOT NULL, version INTEGER NOT NULL, input JSON NOT NULL, input_hash VARCHAR NOT NULL,
+    output JSON NOT NULL, confidence DOUBLE NOT NULL, latency_ms DOUBLE NOT NULL, forced BOOLEAN NOT NULL,
+    channel VARCHAR NOT NULL, network VARCHAR NOT NULL, created TIMESTAMP NOT NULL);
+CREATE TABLE corrections (
+    id VARCHAR NOT NULL UNIQUE, prediction_id VARCHAR NOT NULL, contributor VARCHAR NOT NULL, output JSON NOT NULL,
+    confirmation BOOLEAN NOT NULL, comment VARCHAR NOT NULL, created TIMESTAMP NOT NULL,
+    PRIMARY KEY (prediction_id, contributor));
+CREATE TABLE reviews (
+    id VARCHAR PRIMARY KEY, correction_id VARCHAR NOT NULL, verdict VARCHAR NOT NULL, output JSON,
+    reviewer VARCHAR NOT NULL, reason VARCHAR NOT NULL, created TIMESTAMP NOT NULL);
+CREATE TABLE withdrawals (
+    correction_id VARCHAR PRIMARY KEY, contributor VARCHAR NOT NULL, created TIMESTAMP NOT NULL);
+CREATE TABLE experiments (
+    name VARCHAR NOT NULL, number INTEGER NOT NULL, state VARCHAR NOT NULL, variants JSON NOT NULL,
+    primary_metric VARCHAR NOT NULL, rule VARCHAR NOT NULL, n_max INTEGER NOT NULL, alpha DOUBLE NOT NULL,
+    salt VARCHAR NOT NULL, hypothesis VARCHAR NOT NULL, author VARCHAR NOT NULL, reason VARCHAR NOT NULL,
+    created TIMESTAMP NOT NULL, PRIMARY KEY (name, number));
+CREATE TABLE promotions (
+    id VARCHAR PRIMARY KEY, version INTEGER NOT NULL, previous INTEGER, kind VARCHAR NOT NULL,
+    author VARCHAR NOT NULL, reason VARCHAR NOT NULL, created TIMESTAMP NOT NULL);
+CREATE TABLE training_runs (
+    id VARCHAR NOT NULL, state VARCHAR NOT NULL, snapshot VARCHAR NOT NULL, examples INTEGER NOT NULL, version INTEGER,
+    "trigger" VARCHAR NOT NULL, author VARCHAR NOT NULL, detail VARCHAR NOT NULL, created TIMESTAMP NOT NULL);
+CREATE TABLE uses (
+    correction_id VARCHAR NOT NULL, version INTEGER NOT NULL, snapshot VARCHAR NOT NULL, part VARCHAR NOT NULL,
+    created TIMESTAMP NOT NULL, PRIMARY KEY (correction_id, version));
+"""
+
+# A person's verdict outranks a policy's; within each the newest counts. A withdrawal outranks all.
+_VIEWS = """
+CREATE VIEW current_reviews AS
+    SELECT * FROM reviews
+    QUALIFY row_number() OVER (PARTITION BY correction_id
+        ORDER BY (NOT starts_with(reviewer, 'policy:')) DESC, created DESC, rowid DESC) = 1;
+CREATE VIEW current_corrections AS
+    SELECT c.id, c.prediction_id, c.contributor, p.input, p.input_hash, p.output AS shown, c.output AS proposed,
+        CASE WHEN r.verdict = 'amend' THEN r.output ELSE c.output END AS output,
+        CASE WHEN w.correction_id IS NOT NULL THEN 'withdrawn'
+             WHEN r.verdict IN ('accept', 'amend') THEN 'accepted'
+             WHEN r.verdict = 'reject' THEN 'rejected'
+             WHEN r.verdict = 'undecided' THEN 'undecided'
+             ELSE 'pending' END AS status,
+        c.confirmation, c.comment, coalesce(r.reviewer, '') AS reviewer, coalesce(r.reason, '') AS reason,
+        p.confidence, p.experiment, p.experiment_number, p.variant, p.version, p.channel, p.network,
+        c.created, r.created AS reviewed
+    FROM corrections c JOIN predictions p ON p.id = c.prediction_id
+    LEFT JOIN current_reviews r ON r.correction_id = c.id
+    LEFT JOIN withdrawals w ON w.correction_id = c.id;
+CREATE VIEW current_experiments AS
+    SELECT * FROM experiments QUALIFY row_number() OVER (PARTITION BY name ORDER BY number DESC) = 1;
+CREATE VIEW current_training_runs AS
+    SELECT *, min(created) OVER (PARTITION BY id) AS began FROM training_runs
+    QUALIFY row_number() OVER (PARTITION BY id ORDER BY created DESC, rowid DESC) = 1;
+CREATE VIEW champion AS
+    SELECT * FROM promotions ORDER BY created DESC, rowid DESC LIMIT 1;
+"""
+
+
+def _first(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(_TABLES)
+    con.execute(_VIEWS)
+
+
+MIGRATIONS: tuple[Migration, ...] = (Migration(1, "tables and views of the first version", _first),)
+
+TABLES = (
+    "exposures",
+    "predictions",
+    "corrections",
+    "reviews",
+    "withdrawals",
+    "experiments",
+    "promotions",
+    "training_runs",
+    "uses",
+)
+VIEWS = ("current_corrections", "current_reviews", "current_experiments", "current_training_runs", "champion")

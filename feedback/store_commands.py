@@ -1,0 +1,125 @@
+"""`python -m feedback.store`: export, import, backup, check. Asks the running app, or opens the log itself where none runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from feedback.client import RunningApp, home_of, running_app
+from feedback.errors import AmendError, BadInput, Conflict
+from feedback.home import Home
+from feedback.records import now
+from feedback.store import Store
+from feedback.transfer import FORMS, check_log, export_table, import_rows, read_rows
+
+_CHUNK_BYTES = 100_000  # stays under the smallest sensible limits.max_body_bytes
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    arguments = _parser().parse_args(argv)
+    try:
+        home = home_of(arguments.demo, arguments.home)
+        app = running_app(home)
+        if app:
+            with app:
+                return _ask(app, arguments)
+        with Store(home.directory) as store:
+            return _do(store, home, arguments)
+    except (AmendError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m feedback.store", description="The log's raw tables in and out.")
+    parser.add_argument("--demo", type=Path, default=Path("demos/disease.toml"))
+    parser.add_argument("--home", type=Path, default=None, help="the demo's home directory (default: var/NAME)")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    export = verbs.add_parser("export", help="write a table or view to a file")
+    export.add_argument("table")
+    export.add_argument("out", type=Path)
+    export.add_argument("--format", choices=FORMS, default=None, help="default: by the file's ending")
+    import_ = verbs.add_parser("import", help="add exported rows; rows that are there already are counted, not stored twice")
+    import_.add_argument("table")
+    import_.add_argument("file", type=Path)
+    import_.add_argument("--format", choices=FORMS, default=None, help="default: by the file's ending")
+    verbs.add_parser("backup", help="a consistent copy of the log into the home's backups")
+    verbs.add_parser("check", help="look for rows that do not hang together")
+    return parser
+
+
+def _form(arguments: argparse.Namespace, path: Path) -> str:
+    form = arguments.format or path.suffix.removeprefix(".")
+    if form not in FORMS:
+        raise BadInput(f"{path}: the ending {path.suffix!r} names no form; available are {', '.join(FORMS)} (--format)")
+    return str(form)
+
+
+def _ask(app: RunningApp, arguments: argparse.Namespace) -> int:
+    if arguments.verb == "export":
+        form = _form(arguments, arguments.out)
+        return _write(arguments.out, app.content(f"/api/v1/exports/{arguments.table}", format=form))
+    if arguments.verb == "import":
+        rows = read_rows(arguments.file.read_bytes(), _form(arguments, arguments.file), str(arguments.file))
+        stored = known = 0
+        for chunk in _chunks(rows):
+            said: dict[str, Any] = app.post(f"/api/v1/imports/{arguments.table}", {"rows": chunk})
+            stored, known = stored + said["stored"], known + said["known"]
+        print(f"{stored} rows stored, {known} were there already")
+        return 0
+    if arguments.verb == "backup":
+        print(app.post("/api/v1/backups", {})["path"])
+        return 0
+    return _report(app.get("/api/v1/checks"))
+
+
+def _chunks(rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Cut rows into pieces that fit a request's body, moments as ISO text."""
+    chunk: list[dict[str, Any]] = []
+    size = 0
+    for row in rows:
+        plain = {key: value.isoformat() if hasattr(value, "isoformat") else value for key, value in row.items()}
+        size += len(json.dumps(plain))
+        chunk.append(plain)
+        if size > _CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _do(store: Store, home: Home, arguments: argparse.Namespace) -> int:
+    if arguments.verb == "export":
+        return _write(arguments.out, export_table(store, arguments.table, _form(arguments, arguments.out)))
+    if arguments.verb == "import":
+        rows = read_rows(arguments.file.read_bytes(), _form(arguments, arguments.file), str(arguments.file))
+        done = import_rows(store, arguments.table, rows)
+        print(f"{done.stored} rows stored, {done.known} were there already")
+        return 0
+    if arguments.verb == "backup":
+        target = home.backups / f"log-{now():%Y%m%dT%H%M%S%f}.duckdb"
+        store.backup(target)
+        print(target)
+        return 0
+    return _report(check_log(store))
+
+
+def _write(path: Path, content: bytes) -> int:
+    if path.exists():
+        raise Conflict(f"{path} exists already: an export never overwrites; choose another name")
+    path.write_bytes(content)
+    print(f"{path}: {len(content)} bytes")
+    return 0
+
+
+def _report(problems: list[str]) -> int:
+    for problem in problems:
+        print(problem)
+    if not problems:
+        print("the log hangs together")
+    return 1 if problems else 0

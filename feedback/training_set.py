@@ -1,0 +1,131 @@
+"""Accepted feedback frozen into a snapshot: Parquet, manifest, sha256, split by hash. It trains nothing.
+
+A fifth of the accepted items (by a hash of the normalised text) is the gate's slice and is never trained on, in any
+snapshot: the same text always falls on the same side.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from feedback.errors import BadInput
+from feedback.home import write_atomically
+from feedback.records import Example, bucket_of, new_id, now
+from feedback.store import Store
+
+GATE_SHARE = 0.2
+_COLUMNS = ["correction_id", "contributor", "input", "output", "weight", "input_hash", "confirmation", "part"]
+
+
+class Snapshot(NamedTuple):
+    """A frozen training set. `train` is learned from, `gate` only judges; `sha256` is of the Parquet file."""
+
+    id: str
+    sha256: str
+    train: list[Example]
+    gate: list[Example]
+
+
+def accepted(store: Store) -> list[Example]:
+    """Return the examples that stand accepted now, one an input: the newest acceptance wins, a person's before a policy's."""
+    rows = store.rows(
+        """SELECT id, contributor, input, output, input_hash, confirmation FROM current_corrections
+           WHERE status = 'accepted'
+           QUALIFY row_number() OVER (PARTITION BY input_hash
+               ORDER BY (NOT starts_with(reviewer, 'policy:')) DESC, reviewed DESC, id) = 1
+           ORDER BY created, id"""
+    )
+    return [
+        Example(
+            input=json.loads(row["input"]),
+            output=json.loads(row["output"]),
+            correction_id=row["id"],
+            contributor=row["contributor"],
+            input_hash=row["input_hash"],
+            confirmation=row["confirmation"],
+        )
+        for row in rows
+    ]
+
+
+def part_of(input_hash: str) -> str:
+    """Return `gate` or `train`: where an input of this hash belongs, for good."""
+    return "gate" if bucket_of(input_hash) < GATE_SHARE else "train"
+
+
+def freeze(examples: Sequence[Example], directory: Path) -> Snapshot:
+    """Write a snapshot under `directory`, whole or not at all, and return it. Refuses an empty one."""
+    if not examples:
+        raise BadInput("there is no accepted correction to learn from: review some first, or wait until contributors agree")
+    name = new_id("s")
+    staged = directory / f".{name}.partial"
+    staged.mkdir(parents=True)
+    frame = pd.DataFrame(
+        [
+            (
+                e.correction_id,
+                e.contributor,
+                json.dumps(e.input, ensure_ascii=False),
+                json.dumps(e.output, ensure_ascii=False),
+                e.weight,
+                e.input_hash,
+                e.confirmation,
+                part_of(e.input_hash),
+            )
+            for e in examples
+        ],
+        columns=_COLUMNS,
+    )
+    try:
+        frame.to_parquet(staged / "examples.parquet", index=False)
+        digest = sha256((staged / "examples.parquet").read_bytes()).hexdigest()
+        parts = frame["part"].value_counts().to_dict()
+        manifest = {
+            "id": name,
+            "created": now().isoformat(timespec="seconds"),
+            "rows": len(frame),
+            "train": int(parts.get("train", 0)),
+            "gate": int(parts.get("gate", 0)),
+            "contributors": int(frame["contributor"].nunique()),
+            "sha256": digest,
+        }
+        write_atomically(staged / "manifest.json", json.dumps(manifest, indent=1))
+        staged.rename(directory / name)
+    except OSError:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise
+    return read_snapshot(directory / name)
+
+
+def read_snapshot(directory: Path) -> Snapshot:
+    """Read a snapshot back. Raises BadInput where files are missing or the sha256 does not match the manifest."""
+    try:
+        manifest = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
+        raw = (directory / "examples.parquet").read_bytes()
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{directory}: not a snapshot (manifest.json and examples.parquet): {error}") from error
+    digest = sha256(raw).hexdigest()
+    if digest != manifest.get("sha256"):
+        raise BadInput(f"{directory}: examples.parquet has sha256 {digest}, its manifest says {manifest.get('sha256')}")
+    frame = pd.read_parquet(directory / "examples.parquet")
+    parts: dict[str, list[Example]] = {"train": [], "gate": []}
+    for row in frame.to_dict("records"):
+        parts[str(row["part"])].append(
+            Example(
+                input=json.loads(row["input"]),
+                output=json.loads(row["output"]),
+                weight=float(row["weight"]),
+                correction_id=str(row["correction_id"]),
+                contributor=str(row["contributor"]),
+                input_hash=str(row["input_hash"]),
+                confirmation=bool(row["confirmation"]),
+            )
+        )
+    return Snapshot(str(manifest["id"]), digest, parts["train"], parts["gate"])

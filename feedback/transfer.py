@@ -1,0 +1,155 @@
+"""The log's raw tables in and out, and its self-check. It knows tables and forms, no tasks: those are imported as corrections."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from feedback.errors import BadInput
+from feedback.records import Variant
+from feedback.schema import MIGRATIONS, TABLES, VIEWS
+from feedback.store import TABLE_OF, Duplicate, Store
+
+FORMS = ("parquet", "csv", "jsonl")
+MEDIA_TYPES = {
+    "parquet": "application/vnd.apache.parquet",
+    "csv": "text/csv; charset=utf-8",
+    "jsonl": "application/jsonl; charset=utf-8",
+}
+_HANGS_ON = (
+    ("corrections", "prediction_id", "predictions"),
+    ("reviews", "correction_id", "corrections"),
+    ("withdrawals", "correction_id", "corrections"),
+    ("uses", "correction_id", "corrections"),
+)
+_CLASS_OF = {table: cls for cls, table in TABLE_OF.items()}
+
+
+class Imported(NamedTuple):
+    """What an import did: rows stored, and rows that were there already."""
+
+    stored: int
+    known: int
+
+
+def export_table(store: Store, table: str, form: str) -> bytes:
+    """Return a raw table or view as a file's bytes. Raises BadInput with the choices for an unknown table or form."""
+    if table not in TABLES + VIEWS:
+        raise BadInput(f"no table {table!r}: available are {', '.join(TABLES + VIEWS)}")
+    if form not in FORMS:
+        raise BadInput(f"unknown form {form!r}: available are {', '.join(FORMS)}")
+    frame = store.frame(f"SELECT * FROM {table}")
+    if form == "parquet":
+        buffer = io.BytesIO()
+        frame.to_parquet(buffer, index=False)
+        return buffer.getvalue()
+    if form == "csv":
+        return frame.to_csv(index=False).encode()
+    text = frame.to_json(orient="records", lines=True, date_format="iso", date_unit="us", force_ascii=False)
+    return text.encode("utf-8", "surrogatepass")
+
+
+def read_rows(raw: bytes, form: str, name: str) -> list[dict[str, Any]]:
+    """Return the rows of an exported table. Raises BadInput naming the line of a JSONL that is broken."""
+    if form == "jsonl":
+        rows = []
+        for number, line in enumerate(raw.decode("utf-8", "surrogatepass").splitlines(), 1):
+            if line.strip():
+                try:
+                    rows.append(json.loads(line))
+                except ValueError as error:
+                    raise BadInput(f"{name}, line {number}: not JSON: {error}") from error
+        return rows
+    if form not in FORMS:
+        raise BadInput(f"{name}: unknown form {form!r}: available are {', '.join(FORMS)}")
+    try:
+        frame = (
+            pd.read_parquet(io.BytesIO(raw))
+            if form == "parquet"
+            else pd.read_csv(io.BytesIO(raw), keep_default_na=False, na_values=[])
+        )
+    except (ValueError, OSError, pd.errors.ParserError) as error:
+        raise BadInput(f"{name}: not a {form} file: {error}") from error
+    return [{str(key): _plain(value) for key, value in row.items()} for row in frame.to_dict("records")]
+
+
+def import_rows(store: Store, table: str, rows: Sequence[Mapping[str, Any]]) -> Imported:
+    """Store exported rows of one table; a row that is there already is counted, not stored twice."""
+    if table not in TABLES or table not in _CLASS_OF:
+        raise BadInput(f"no table {table!r} to import into: available are {', '.join(sorted(_CLASS_OF))}")
+    records = [_record(table, row, index) for index, row in enumerate(rows, 1)]
+    if table == "training_runs":  # the one table without a key: compare whole rows
+        there = {(row["id"], row["state"]) for row in store.rows("SELECT id, state FROM training_runs")}
+        fresh = [record for record in records if (record.id, record.state) not in there]
+        store.add(*fresh)
+        return Imported(len(fresh), len(records) - len(fresh))
+    known = 0
+    for record in records:
+        try:
+            store.add(record)
+        except Duplicate:
+            known += 1
+    return Imported(len(records) - known, known)
+
+
+def check_log(store: Store) -> list[str]:
+    """Return what is wrong with the log, in words; an empty list where nothing is."""
+    problems: list[str] = []
+    number = store.rows("SELECT max(number) AS n FROM migrations")[0]["n"]
+    if number != MIGRATIONS[-1].number:
+        problems.append(f"the schema is at migration {number}, the program at {MIGRATIONS[-1].number}")
+    for child, key, parent in _HANGS_ON:
+        sql = f"SELECT count(*) AS n FROM {child} c ANTI JOIN {parent} p ON p.id = c.{key}"
+        found = int(store.rows(sql)[0]["n"])
+        if found:
+            problems.append(f"{found} {child} without their row in {parent}")
+    sql = """SELECT count(*) AS n FROM predictions p
+             ANTI JOIN exposures e ON e.experiment = p.experiment AND e.contributor = p.contributor WHERE p.experiment <> ''"""
+    unexposed = int(store.rows(sql)[0]["n"])
+    if unexposed:
+        problems.append(f"{unexposed} predictions in an experiment without an exposure")
+    return problems
+
+
+def _record(table: str, row: Mapping[str, Any], index: int) -> Any:
+    cls = _CLASS_OF[table]
+    names = {f.name for f in fields(cls)} - {"notes"}
+    missing, unknown = names - set(row), set(row) - names
+    if missing or unknown:
+        raise BadInput(
+            f"row {index}: columns of {table} are {', '.join(sorted(names))}; missing: {', '.join(sorted(missing)) or 'none'}, "
+            f"unknown: {', '.join(sorted(unknown)) or 'none'}"
+        )
+    values = {name: row[name] for name in names}
+    try:
+        values["created"] = _moment(values["created"])
+        for name in ("input", "output", "variants"):
+            if name in values and isinstance(values[name], str):
+                values[name] = json.loads(values[name]) if values[name] else None
+        if "variants" in values:
+            values["variants"] = tuple(Variant(**variant) for variant in values["variants"])
+        for name in ("version", "previous"):
+            if name in values:
+                values[name] = int(values[name]) if values[name] not in (None, "") else None
+        return cls(**values)
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"row {index} of {table}: {error}") from error
+
+
+def _moment(value: Any) -> datetime:
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).removesuffix("Z"))
+    return moment.replace(tzinfo=None)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, pd.Timestamp):
+        return value.to_pydatetime()
+    if value is None or (isinstance(value, float) and pd.isna(value)):
+        return None
+    return value.item() if hasattr(value, "item") else value

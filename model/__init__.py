@@ -1,0 +1,1 @@
+"""Tasks, training, versions and serving. Imports feedback; never the analysis, never a database."""

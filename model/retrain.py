@@ -1,0 +1,328 @@
+"""Enough new feedback? Snapshot, train in a process of its own, gate, register, offer. It learns nothing itself.
+
+`python -m model.retrain` asks the running app, or does the round itself where no app runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import shutil
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+
+from feedback.demo import Demo
+from feedback.errors import AmendError, Busy, Conflict, NotFound
+from feedback.experiments import Experiments
+from feedback.home import Home
+from feedback.records import TrainingRun, Use, new_id, now
+from feedback.store import Store
+from feedback.training_set import Snapshot, accepted, freeze, read_snapshot
+from feedback.webhook import Webhook
+from model.job import Job
+from model.versions import Card, Versions
+
+_log = logging.getLogger("amend.retrain")
+_NICE = 10  # training gives way to predictions
+_TICK_SECONDS = 5.0
+
+
+class Progress(NamedTuple):
+    """Where a training process is: `done` of `total` in `stage`; `loss` where it is known."""
+
+    run: str
+    stage: str
+    done: int
+    total: int
+    loss: float | None
+    message: str
+
+
+class Retrainer:
+    """Starts, watches, cancels and ends retrainings; one at a time. Safe to use from many threads."""
+
+    def __init__(
+        self, demo: Demo, home: Home, store: Store, experiments: Experiments, versions: Versions, webhook: Webhook | None = None
+    ) -> None:
+        self._demo = demo
+        self._home = home
+        self._store = store
+        self._experiments = experiments
+        self._versions = versions
+        self._webhook = webhook or Webhook("", demo.name)
+        self._lock = threading.RLock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._run: TrainingRun | None = None
+        self._cancelled_by = ""
+        self._stopping = threading.Event()
+        self._watcher: threading.Thread | None = None
+        self._ticker: threading.Thread | None = None
+
+    # -- asking --------------------------------------------------------------------------------------------------
+
+    def runs(self, limit: int = 50) -> list[dict[str, Any]]:
+        """Return the newest runs, newest first, in their last state."""
+        return self._store.rows("SELECT * FROM current_training_runs ORDER BY began DESC LIMIT ?", [limit])
+
+    def progress(self) -> Progress | None:
+        """Return where the running training is, or None where none runs."""
+        run = self._run
+        if run is None:
+            return None
+        try:
+            said = json.loads(self._progress_file(run.id).read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # it has not written anything yet
+            said = {}
+        return Progress(
+            run.id, said.get("stage", "starting"), said.get("done", 0), said.get("total", 0), said.get("loss"), said.get("message", "")
+        )
+
+    def waiting(self) -> Card | None:
+        """Return the passed candidate that waits for its turn: the newest one that no experiment has tried."""
+        tried = {variant.version for experiment in self._experiments.all() for variant in experiment.variants}
+        tried.add(self._experiments.champion)
+        tried |= {int(row["version"]) for row in self._store.rows("SELECT DISTINCT version FROM promotions")}
+        newer = [card for card in self._versions.cards() if card.number > max(tried) and card.verdict == "passed"]
+        return newer[-1] if newer else None
+
+    # -- acting --------------------------------------------------------------------------------------------------
+
+    def start(self, trigger: str, author: str) -> TrainingRun:
+        """Freeze the accepted feedback and start a training process. Raises Conflict while one runs, BadInput without feedback."""
+        with self._lock:
+            self._refuse_second()
+            snapshot = freeze(accepted(self._store), self._home.snapshots)
+            champion = self._experiments.champion
+            run = TrainingRun(new_id("t"), "started", snapshot.id, len(snapshot.train), None, trigger, author)
+            job = self._job(run, "retrain", champion, snapshot)
+            return self._launch(run, job)
+
+    def add(self, directory: Path, author: str) -> TrainingRun:
+        """Gate a foreign checkpoint and register it like a retrained one."""
+        with self._lock:
+            self._refuse_second()
+            run = TrainingRun(new_id("t"), "started", self._newest_snapshot(), 0, None, "added", author, f"added from {directory}")
+            job = replace(self._job(run, "added", self._experiments.champion, None), candidate=str(directory))
+            if run.snapshot:
+                job = replace(job, snapshot=str(self._home.snapshots / run.snapshot))
+            return self._launch(run, job)
+
+    def regate(self, number: int, author: str) -> TrainingRun:
+        """Gate a registered version against the champion of today; its card gets the new result."""
+        with self._lock:
+            self._refuse_second()
+            card = self._versions.card(number)
+            detail = f"gate of version {number} against the champion of today"
+            run = TrainingRun(new_id("t"), "started", card.snapshot or self._newest_snapshot(), 0, number, "gate", author, detail)
+            job = replace(self._job(run, "added", self._experiments.champion, None), candidate=str(self._versions.path(number)))
+            if run.snapshot and (self._home.snapshots / run.snapshot).is_dir():
+                job = replace(job, snapshot=str(self._home.snapshots / run.snapshot))
+            return self._launch(run, job)
+
+    def cancel(self, run_id: str, author: str) -> None:
+        """End the running training; nothing of it is registered. Raises NotFound where it is not the running one."""
+        with self._lock:
+            if self._run is None or self._run.id != run_id or self._process is None:
+                raise NotFound(f"no running training {run_id!r}; running: {self._run.id if self._run else 'none'}")
+            self._cancelled_by = author
+            self._process.terminate()
+
+    def offer(self, number: int, share: float | None, author: str, reason: str = "") -> Any:
+        """Make a version the challenger. What the gate did not pass is offered only with a reason."""
+        card = self._versions.card(number)
+        self._ask_reason(card, reason, "offered")
+        settings = self._demo.experiment
+        defaults = {"rule": settings.rule, "n_max": settings.n_max, "alpha": settings.alpha}
+        chosen = settings.challenger_share if share is None else share
+        return self._experiments.offer(number, share=chosen, author=author, reason=reason, defaults=defaults)
+
+    def promote(self, number: int, author: str, reason: str = "") -> Any:
+        """Make a version the champion. What the gate did not pass is promoted only with a reason."""
+        self._ask_reason(self._versions.card(number), reason, "promoted")
+        return self._experiments.promote(number, author, reason)
+
+    def _ask_reason(self, card: Card, reason: str, what: str) -> None:
+        if card.verdict not in ("passed", "first") and not reason.strip():
+            raise Conflict(f"the gate's verdict on version {card.number} is {card.verdict!r}: it is {what} only with a reason")
+
+    # -- the app's life --------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Take up what a kill cut short, and watch count and schedule from now on."""
+        self._recover()
+        self._experiments.on_change(self._offer_waiting)
+        self._ticker = threading.Thread(target=self._tick_forever, name="retrain-ticker", daemon=True)
+        self._ticker.start()
+
+    def close(self) -> None:
+        """Stop watching; a running training is ended and will be taken up at the next start."""
+        self._stopping.set()
+        process, watcher = self._process, self._watcher
+        if process is not None:
+            process.terminate()
+        for thread in (watcher, self._ticker):
+            if thread is not None and thread is not threading.current_thread():
+                thread.join(timeout=30)
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Block until the running training has ended and is registered."""
+        if self._watcher is not None:
+            self._watcher.join(timeout)
+
+    def due(self) -> str | None:
+        """Return the trigger that calls for a retraining now: `count`, `schedule` or None."""
+        settings = self._demo.retraining
+        if self._run is not None or not (settings.after_accepted or settings.every_hours):
+            return None
+        last = self._store.rows("SELECT max(created) AS last FROM training_runs WHERE \"trigger\" NOT IN ('gate', 'added')")[0]["last"]
+        new = self._store.rows(
+            """SELECT count(*) AS n FROM current_corrections
+               WHERE status = 'accepted' AND reviewed > coalesce(?::TIMESTAMP, TIMESTAMP '1970-01-01')""",
+            [self._last_start()],
+        )[0]["n"]
+        if settings.after_accepted and new >= settings.after_accepted:
+            return "count"
+        waited = last is None or now() - last >= timedelta(hours=settings.every_hours)
+        return "schedule" if settings.every_hours and new >= settings.at_least and waited else None
+
+    def _last_start(self) -> Any:
+        rows = self._store.rows(
+            "SELECT max(created) AS last FROM training_runs WHERE state = 'started' AND \"trigger\" NOT IN ('gate', 'added')"
+        )
+        return rows[0]["last"]
+
+    def _tick_forever(self) -> None:
+        while not self._stopping.wait(_TICK_SECONDS):
+            try:
+                trigger = self.due()
+                if trigger:
+                    self.start(trigger, f"policy:{trigger}")
+            except AmendError as error:  # said where the owner looks, and tried again at the next tick
+                _log.warning("a retraining that was due did not start: %s", error)
+
+    def _recover(self) -> None:
+        cut = [row for row in self.runs() if row["state"] == "started"]
+        for row in cut:
+            shutil.rmtree(self._home.runs / row["id"] / "candidate", ignore_errors=True)
+            fields = {name: row[name] for name in ("id", "snapshot", "examples", "version", "trigger", "author")}
+            self._store.add(TrainingRun(state="interrupted", detail="the app ended while it ran; started anew", **fields))
+        again = [row for row in cut if row["trigger"] not in ("gate", "added")]
+        crashed = [row for row in self.runs(3)[1:] if row["state"] == "interrupted"]
+        if again and len(crashed) < 2:  # a round that brings the app down twice in a row is left to a person
+            self.start(again[0]["trigger"], again[0]["author"])
+
+    # -- one run ---------------------------------------------------------------------------------------------------
+
+    def _refuse_second(self) -> None:
+        if self._run is not None:
+            raise Conflict(f"training {self._run.id} is running: wait for it, or cancel it")
+        if self._stopping.is_set():
+            raise Busy("the app is stopping")
+
+    def _job(self, run: TrainingRun, kind: str, champion: int, snapshot: Snapshot | None) -> Job:
+        directory = self._home.runs / run.id
+        directory.mkdir(parents=True)
+        return Job(
+            demo=str(self._demo.path),
+            out=str(directory / "candidate"),
+            progress=str(self._progress_file(run.id)),
+            method=self._demo.training.method,
+            kind=kind,
+            number=self._versions.next_number(),
+            parent=str(self._versions.path(champion)) if snapshot else None,
+            parent_version=champion if snapshot else None,
+            champion=str(self._versions.path(champion)),
+            champion_version=champion,
+            snapshot=str(self._home.snapshots / snapshot.id) if snapshot else None,
+            trigger=run.trigger,
+        )
+
+    def _launch(self, run: TrainingRun, job: Job) -> TrainingRun:
+        directory = self._home.runs / run.id
+        job_file = directory / "job.json"
+        job_file.write_text(job.to_json(), encoding="utf-8")
+        self._store.add(run)
+        with (directory / "output.txt").open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "model.train", "--job", str(job_file)], stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+        with contextlib.suppress(psutil.Error):  # it may have ended already
+            psutil.Process(self._process.pid).nice(_NICE)
+        self._run, self._cancelled_by = run, ""
+        self._watcher = threading.Thread(target=self._watch, args=(run, self._process), name=f"watch-{run.id}", daemon=True)
+        self._watcher.start()
+        return run
+
+    def _watch(self, run: TrainingRun, process: subprocess.Popen[bytes]) -> None:
+        status = process.wait()
+        candidate = self._home.runs / run.id / "candidate"
+        if self._stopping.is_set() and status != 0:
+            self._run = self._process = None
+            return  # the row stays "started": the next start takes it up
+        try:
+            ended = self._register(run, candidate) if status == 0 else self._failed(run, status)
+        except (AmendError, OSError) as error:
+            shutil.rmtree(candidate, ignore_errors=True)
+            ended = replace(run, state="failed", detail=f"trained, but not registered: {error}", created=now())
+        self._store.add(ended)
+        self._run = self._process = None
+        self._webhook.tell("candidate", run=run.id, state=ended.state, version=ended.version, detail=ended.detail)
+        if ended.state == "passed":
+            self._offer_waiting()
+
+    def _register(self, run: TrainingRun, candidate: Path) -> TrainingRun:
+        if run.trigger == "gate" and run.version is not None:
+            gated = self._versions.regated(run.version, candidate)
+            return replace(run, state=_state(gated), detail=run.detail, created=now())
+        number = self._versions.adopt(candidate)
+        card = self._versions.card(number)
+        if run.trigger != "added":
+            snapshot = read_snapshot(self._home.snapshots / run.snapshot)
+            uses = [Use(e.correction_id, number, run.snapshot, "train") for e in snapshot.train]
+            uses += [Use(e.correction_id, number, run.snapshot, "gate") for e in snapshot.gate]
+            self._store.add(*uses)
+        return replace(run, state=_state(card), version=number, detail=run.detail, created=now())
+
+    def _failed(self, run: TrainingRun, status: int) -> TrainingRun:
+        shutil.rmtree(self._home.runs / run.id / "candidate", ignore_errors=True)
+        if self._cancelled_by:
+            return replace(run, state="cancelled", detail=f"cancelled by {self._cancelled_by}", created=now())
+        progress = self.progress()
+        message = progress.message if progress and progress.stage == "failed" else f"the training process ended with status {status}"
+        return replace(run, state="failed", detail=message, created=now())
+
+    def _offer_waiting(self) -> None:
+        """Offer the candidate that waits, once no experiment runs. One that was gated against an older champion is gated again."""
+        if self._demo.experiment.offer != "automatic" or self._experiments.current is not None or self._run is not None:
+            return
+        card = self.waiting()
+        if card is None:
+            return
+        try:
+            if card.champion_version != self._experiments.champion:
+                self.regate(card.number, "policy:offer")
+            else:
+                self.offer(card.number, None, "policy:offer", "passed the gate")
+        except AmendError as error:
+            _log.warning("version %d could not be offered: %s", card.number, error)
+
+    def _newest_snapshot(self) -> str:
+        rows = self._store.rows("SELECT snapshot FROM training_runs WHERE snapshot <> '' ORDER BY created DESC LIMIT 1")
+        return str(rows[0]["snapshot"]) if rows else ""
+
+    def _progress_file(self, run_id: str) -> Path:
+        return self._home.runs / run_id / "progress.json"
+
+
+def _state(card: Card) -> Any:
+    return card.verdict if card.verdict in ("passed", "refused", "undecided") else "undecided"
+
+
