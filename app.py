@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-# Before gradio is imported: no analytics, no per-request statistics table, nothing kept in the visitors' browsers.
+# Before gradio is imported: no analytics, no statistics over past events at every event.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
 os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
@@ -17,17 +17,153 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import feedback.panel
+import feedback.review_panel
+import gradio as gr
 import uvicorn
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi_offline import FastAPIOffline
 
-import pages
-from analysis import routes as analysis_routes
-from feedback import identity, login, problems
-from feedback import routes as feedback_routes
+import analysis.panel
+import analysis.routes
+import feedback.routes
+import model.panel
+import model.routes
+from analysis.report import Report, report
+from feedback import health, identity, login, problems
 from feedback.client import home_of
 from feedback.demo import load_demo
-from feedback.errors import AmendError
-from feedback.home import Home, write_atomically
-from model import routes as model_routes
-from rooms import Rooms, open_rooms
+from feedback.entrance import LANGUAGE_PATHS
+from feedback.errors import AmendError, Unauthorised
+from feedback.home import write_atomically
+from feedback.identity import visitor_of
+from feedback.staff import OWNER
+from feedback.words import LANGUAGES, Words
+from model.house import House, open_house
+
+HERE = Path(__file__).resolve().parent
+WORDS = [HERE / room / "words.toml" for room in ("feedback", "model", "analysis")]
+
+
+def create_app(house: House) -> FastAPI:
+    """Return the app with routes, pages and middleware. Its life (lifespan) is the house's: it closes it."""
+    demo, words = house.demo, house.words
+
+    def report_of(name: str) -> Report:
+        return report(house.store.frame, house.experiments.get(name))
+
+    @contextlib.asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        house.retrainer.begin()
+        yield
+        await run_in_threadpool(house.close)
+
+    title = f"Amend: {demo.words(demo.title, 'en')}"
+    app: FastAPI = FastAPIOffline(
+        title=title, docs_url="/api/docs", redoc_url=None, openapi_url="/api/openapi.json", lifespan=life
+    )
+    problems.install(app)
+    identity.install(app, home=house.home, staff=house.staff, demo=demo)
+    app.include_router(health.router(demo.name, house.store, house.experiments, house.predictor.is_warm))
+    app.include_router(feedback.routes.router(house.desk, house.experiments, house.store, house.home.backups))
+    app.include_router(model.routes.router(house.retrainer, house.experiments, house.versions))
+    app.include_router(analysis.routes.router(report_of, feedback.routes.staff))
+    app.include_router(login.router(house.staff, house.limits, words, identity.login_cookie(demo.name), demo.server.embed))
+    for language in reversed(LANGUAGES):  # longer paths first: "/" would swallow "/zh"
+        path = LANGUAGE_PATHS[language]
+        _mount(app, _studio(house, language, report_of), f"{path}/studio", lambda request: visitor_of(request).staff, language)
+        _mount(app, _public(house, language), path or "/", None, language)
+    return app
+
+
+def _public(house: House, language: str) -> gr.Blocks:
+    (other,) = (known for known in LANGUAGES if known != language)
+    return feedback.panel.build(
+        house.desk,
+        house.demo,
+        widget=house.predictor.task.widget,
+        labels=house.predictor.task.labels,
+        words=house.words,
+        language=language,
+        visitor_of=visitor_of,
+        other_language_url=f"{LANGUAGE_PATHS[other]}/?lang={other}",
+    )
+
+
+def _studio(house: House, language: str, report_of: Callable[[str], Report]) -> gr.Blocks:
+    say = house.words.speaker(language)
+    task = house.predictor.task
+    with gr.Blocks(title=say("studio.title"), analytics_enabled=False) as blocks:
+        with gr.Tab(say("studio.review")):
+            feedback.review_panel.build(
+                house.desk,
+                house.demo,
+                widget=task.widget,
+                labels=task.labels,
+                words=house.words,
+                language=language,
+                reviewer_of=_staff,
+            )
+        with gr.Tab(say("studio.experiments")):
+            analysis.panel.build(say, house.experiments.all, report_of, house.experiments.act)
+        with gr.Tab(say("studio.models")):
+            model.panel.build(say, house.retrainer, house.experiments, house.versions, author_of=_staff)
+    return blocks
+
+
+def _staff(request: gr.Request) -> str:
+    """Return who is logged in; the studio's mount lets nobody else through, and this asks again."""
+    name = visitor_of(request).staff
+    if name is None:
+        raise Unauthorised("your login has ended: log in again")
+    return name
+
+
+def _mount(app: FastAPI, blocks: gr.Blocks, path: str, auth: Callable[[Request], str | None] | None, language: str) -> None:
+    blocks.queue(api_open=False, max_size=64, default_concurrency_limit=16)
+    gr.mount_gradio_app(
+        app, blocks, path, auth_dependency=auth, ssr_mode=False, run_history=False, footer_links=[], show_error=True,
+        theme=feedback.panel.theme(), css=feedback.panel.css(), head=feedback.panel.head(language),
+    )  # fmt: skip
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Serve a demo until it is stopped; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python app.py", description=__doc__)
+    parser.add_argument("demo", nargs="?", type=Path, default=HERE / "demos" / "disease.toml", help="the demo's TOML file")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument("--home", type=Path, default=None, help="where all that is written goes (default: var/NAME)")
+    arguments = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    try:
+        demo = load_demo(arguments.demo)
+        house = open_house(demo, home_of(demo.path, arguments.home), Words(WORDS))
+    except AmendError as error:
+        print(f"{error.title}: {error}", file=sys.stderr)
+        return 1
+    reached = "127.0.0.1" if arguments.host in ("0.0.0.0", "::") else arguments.host
+    url = f"http://{reached}:{arguments.port}"
+    password = house.staff.first_password()
+    if password:
+        print(
+            f"studio login, shown this once: name {OWNER!r}, password {password!r} (change it: python -m feedback.staff password)"
+        )
+    house.staff.owner_token()
+    write_atomically(house.home.running_file, json.dumps({"url": url, "pid": os.getpid()}))
+    print(f"{demo.name} is served at {url}/ — the studio at {url}/studio/, the API at {url}/api/docs", flush=True)
+    config = uvicorn.Config(
+        create_app(house),
+        host=arguments.host,
+        port=arguments.port,
+        proxy_headers=False,
+        log_level="warning",
+        timeout_graceful_shutdown=5,
+    )
+    uvicorn.Server(config).run()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -24,6 +24,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from feedback.demo import Demo
+from feedback.entrance import Entrance
 from feedback.errors import AmendError, Forbidden, TooLarge
 from feedback.home import Home, write_atomically
 from feedback.problems import problem_response
@@ -84,7 +86,7 @@ class IdentityMiddleware:
         self._signer = Signer(home.secret("identity.key"), salt="contributor")
         self._network = NetworkHash(home)
         self.cookie = f"amend_{door.name}"
-        self.login_cookie = f"amend_{door.name}_studio"
+        self.login_cookie = login_cookie(door.name)
         self.language_cookie = "amend_language"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -214,11 +216,19 @@ class PeerMark:
         await self._app(scope, receive, send)
 
 
-def install(app: FastAPI, *, home: Home, staff: Staff, door: Door) -> None:
-    """Put the middleware around the app: peer mark, then the proxy's word on address and scheme, then identity."""
+def install(app: FastAPI, *, home: Home, staff: Staff, demo: Demo) -> None:
+    """Put the middleware around the app: peer mark, the proxy's word on address and scheme, identity, then the entrance."""
+    server = demo.server
+    door = Door(demo.name, server.embed, server.trusted_proxies, server.origins, demo.limits.max_body_bytes)
+    app.add_middleware(Entrance)
     app.add_middleware(IdentityMiddleware, home=home, staff=staff, door=door)
     app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(door.trusted_proxies))
     app.add_middleware(PeerMark, trusted=door.trusted_proxies)
+
+
+def login_cookie(demo: str) -> str:
+    """Return the name of the studio's login cookie; two demos on one host keep theirs apart."""
+    return f"amend_{demo}_studio"
 
 
 def cookie_header(name: str, value: str, *, path: str, secure: bool, embed: bool, max_age: int) -> str:

@@ -26,7 +26,7 @@ from feedback.home import Home
 from feedback.records import TrainingRun, Use, new_id, now
 from feedback.store import Store
 from feedback.training_set import Snapshot, accepted, freeze, read_snapshot
-from feedback.webhook import Webhook
+from feedback.webhook import Delivery, Webhook
 from model.job import Job
 from model.versions import Card, Versions
 
@@ -82,7 +82,12 @@ class Retrainer:
         except (OSError, ValueError):  # it has not written anything yet
             said = {}
         return Progress(
-            run.id, said.get("stage", "starting"), said.get("done", 0), said.get("total", 0), said.get("loss"), said.get("message", "")
+            run.id,
+            said.get("stage", "starting"),
+            said.get("done", 0),
+            said.get("total", 0),
+            said.get("loss"),
+            said.get("message", ""),
         )
 
     def waiting(self) -> Card | None:
@@ -92,6 +97,19 @@ class Retrainer:
         tried |= {int(row["version"]) for row in self._store.rows("SELECT DISTINCT version FROM promotions")}
         newer = [card for card in self._versions.cards() if card.number > max(tried) and card.verdict == "passed"]
         return newer[-1] if newer else None
+
+    def feedback(self) -> tuple[int, int]:
+        """Return how many corrections stand accepted, and how many of them are newer than the last retraining."""
+        rows = self._store.rows(
+            """SELECT count(*) AS n, count(*) FILTER (WHERE reviewed > coalesce(?::TIMESTAMP, TIMESTAMP '1970-01-01')) AS fresh
+               FROM current_corrections WHERE status = 'accepted'""",
+            [self._last_start()],
+        )
+        return int(rows[0]["n"]), int(rows[0]["fresh"])
+
+    def last_delivery(self) -> Delivery | None:
+        """Return how the last message to the webhook went."""
+        return self._webhook.last
 
     # -- acting --------------------------------------------------------------------------------------------------
 
@@ -109,7 +127,9 @@ class Retrainer:
         """Gate a foreign checkpoint and register it like a retrained one."""
         with self._lock:
             self._refuse_second()
-            run = TrainingRun(new_id("t"), "started", self._newest_snapshot(), 0, None, "added", author, f"added from {directory}")
+            run = TrainingRun(
+                new_id("t"), "started", self._newest_snapshot(), 0, None, "added", author, f"added from {directory}"
+            )
             job = replace(self._job(run, "added", self._experiments.champion, None), candidate=str(directory))
             if run.snapshot:
                 job = replace(job, snapshot=str(self._home.snapshots / run.snapshot))
@@ -182,14 +202,10 @@ class Retrainer:
         settings = self._demo.retraining
         if self._run is not None or not (settings.after_accepted or settings.every_hours):
             return None
-        last = self._store.rows("SELECT max(created) AS last FROM training_runs WHERE \"trigger\" NOT IN ('gate', 'added')")[0]["last"]
-        new = self._store.rows(
-            """SELECT count(*) AS n FROM current_corrections
-               WHERE status = 'accepted' AND reviewed > coalesce(?::TIMESTAMP, TIMESTAMP '1970-01-01')""",
-            [self._last_start()],
-        )[0]["n"]
+        _, new = self.feedback()
         if settings.after_accepted and new >= settings.after_accepted:
             return "count"
+        last = self._last_start()
         waited = last is None or now() - last >= timedelta(hours=settings.every_hours)
         return "schedule" if settings.every_hours and new >= settings.at_least and waited else None
 
@@ -252,7 +268,10 @@ class Retrainer:
         self._store.add(run)
         with (directory / "output.txt").open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "model.train", "--job", str(job_file)], stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                [sys.executable, "-m", "model.train", "--job", str(job_file)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
             )
         with contextlib.suppress(psutil.Error):  # it may have ended already
             psutil.Process(self._process.pid).nice(_NICE)
@@ -296,7 +315,9 @@ class Retrainer:
         if self._cancelled_by:
             return replace(run, state="cancelled", detail=f"cancelled by {self._cancelled_by}", created=now())
         progress = self.progress()
-        message = progress.message if progress and progress.stage == "failed" else f"the training process ended with status {status}"
+        message = (
+            progress.message if progress and progress.stage == "failed" else f"the training process ended with status {status}"
+        )
         return replace(run, state="failed", detail=message, created=now())
 
     def _offer_waiting(self) -> None:
@@ -324,5 +345,3 @@ class Retrainer:
 
 def _state(card: Card) -> Any:
     return card.verdict if card.verdict in ("passed", "refused", "undecided") else "undecided"
-
-

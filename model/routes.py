@@ -49,11 +49,16 @@ class RollbackIn(Body):
 def router(retrainer: Retrainer, experiments: Experiments, versions: Versions) -> APIRouter:
     """Return the routes of the versions and of what is done with them."""
     api = APIRouter(prefix="/api/v1", tags=["staff"], dependencies=[Depends(json_only)])
+
     @api.get("/versions", summary="Every model version with its card")
     def all_versions(_: StaffOf) -> list[dict[str, Any]]:
         waiting = retrainer.waiting()
         return [
-            {**card.to_dict(), "champion": card.number == experiments.champion, "waiting": waiting is not None and card.number == waiting.number}
+            {
+                **card.to_dict(),
+                "champion": card.number == experiments.champion,
+                "waiting": waiting is not None and card.number == waiting.number,
+            }
             for card in versions.cards()
         ]
 

@@ -1,0 +1,188 @@
+"""The public page ("Try it") as a Gradio app in one language: wires the desk to the page's script. It decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from json import dumps
+from typing import Any
+
+import gradio as gr
+
+from feedback.demo import Demo
+from feedback.desk import Desk, Given
+from feedback.errors import AmendError
+from feedback.records import Json, Visitor, text_of
+from feedback.widgets import widget_named
+from feedback.widgets.kind import Kind
+from feedback.widgets.page import Answering, answering, component, facts_of, is_fresh, string
+from feedback.words import Say, Words
+
+MODEL_EVENTS = 16
+"""How many calls of the public events run at once; the others wait in Gradio's queue."""
+GIVEN_LIMIT = 100
+_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "sans-serif")
+_MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
+
+PAGE_CSS = """
+.gradio-container { max-width: none !important; padding: 0 !important; }
+.gradio-container main, .gradio-container .main { max-width: none !important; padding: 0 !important; }
+"""
+"""What the public page asks of Gradio's own frame: the full width. The rest of the style travels with the component."""
+
+VisitorOf = Callable[[gr.Request], Visitor]
+
+
+def theme() -> gr.themes.Base:
+    """Return the theme of all our pages: system fonts alone, one accent, and the grounds of light and dark."""
+    return gr.themes.Base(primary_hue="indigo", neutral_hue="slate", font=_FONTS, font_mono=_MONO).set(
+        body_background_fill="#f6f7f9",
+        body_background_fill_dark="#14161a",
+        body_text_color="#1a1d23",
+        body_text_color_dark="#eceef2",
+        block_background_fill="#ffffff",
+        block_background_fill_dark="#1d2026",
+        button_primary_background_fill="#4f46e5",
+        button_primary_background_fill_hover="#4338ca",
+        button_primary_text_color="#ffffff",
+        button_primary_background_fill_dark="#a5b4fc",
+        button_primary_background_fill_hover_dark="#c7d2fe",
+        button_primary_text_color_dark="#1a1b3a",
+    )
+
+
+def mount_settings(language: str) -> dict[str, Any]:
+    """Return the keyword arguments with which gr.mount_gradio_app shows a page of ours: theme, style, language, no extras."""
+    return {
+        "theme": theme(),
+        "css": PAGE_CSS,
+        "head": f'<script>document.documentElement.lang = "{_tag(language)}";</script>',
+        "footer_links": [],
+        "run_history": False,
+        "ssr_mode": False,
+    }
+
+
+def build(
+    desk: Desk,
+    demo: Demo,
+    *,
+    widget: str,
+    labels: Sequence[str],
+    words: Words,
+    language: str,
+    visitor_of: VisitorOf,
+    other_language_url: str,
+) -> gr.Blocks:
+    """Return the public page. `widget` names how outputs are corrected; `labels` are offered in their order.
+
+    The page's own calls and the two public events, /predict and /correct, end in the same use cases of the desk.
+    """
+    kind = widget_named(widget)
+    facts = {
+        **facts_of(demo, labels, words, language, ("page", widget, "spans", "choice")),
+        "title": demo.words(demo.title, language),
+        "description": demo.words(demo.description, language),
+        "notice": demo.words(demo.notice, language),
+        "placeholder": demo.words(demo.placeholder, language),
+        "examples": list(demo.examples),
+        "otherLanguageUrl": other_language_url,
+        "givenLimit": GIVEN_LIMIT,
+    }
+    with gr.Blocks(title=demo.words(demo.title, language), analytics_enabled=False, fill_width=True) as page:
+        component("try_page.js", kind, facts, _calls(desk, kind, labels, words, language, visitor_of), "try")
+        _public_events(desk, words, visitor_of)
+    return page
+
+
+def _calls(
+    desk: Desk, kind: Kind, labels: Sequence[str], words: Words, language: str, visitor_of: VisitorOf
+) -> list[Answering]:
+    """Return the functions that the page calls. The names are those of the script; each takes JSON and the request."""
+    call = answering(words, language, is_fresh(visitor_of))
+    say = words.speaker(language)
+
+    def own(visitor: Visitor) -> list[Json]:
+        return [shown(item, say) for item in desk.given(visitor, GIVEN_LIMIT)]
+
+    @call
+    def predict(data: Json, request: gr.Request) -> dict[str, Json]:
+        prediction = desk.predict(visitor_of(request), string(data, "text"))
+        notes = [say(note) for note in prediction.notes]
+        return {"id": prediction.id, "output": prediction.output, "confidence": prediction.confidence, "notes": notes}
+
+    @call
+    def correct(data: Json, request: gr.Request) -> dict[str, Json]:
+        visitor = visitor_of(request)
+        id_, comment = string(data, "prediction"), string(data, "comment")
+        output = kind.read(data.get("output"), labels)
+        # Sent again after a lost answer, the same correction is the same; a different one is refused by the store.
+        key = sha256(dumps([id_, output, comment], sort_keys=True).encode()).hexdigest()
+        correction, status = desk.correct(visitor, id_, output, comment, key)
+        return {"id": correction.id, "status": status, "confirmation": correction.confirmation, "given": own(visitor)}
+
+    @call
+    def given(data: Json, request: gr.Request) -> dict[str, Json]:
+        return {"given": own(visitor_of(request))}
+
+    @call
+    def withdraw(data: Json, request: gr.Request) -> dict[str, Json]:
+        visitor = visitor_of(request)
+        desk.withdraw(visitor, string(data, "correction"))
+        return {"given": own(visitor)}
+
+    return [predict, correct, given, withdraw]
+
+
+def _public_events(desk: Desk, words: Words, visitor_of: VisitorOf) -> None:
+    """Add /predict and /correct for gradio_client: plain JSON in and out, the same identity, limits and checks."""
+
+    def predict(text: str, request: gr.Request) -> dict[str, Any]:
+        """Answer a text. Returns id, output, confidence (0..1), variant and version."""
+        visitor = visitor_of(request)
+        try:
+            made = desk.predict(visitor, text)
+        except AmendError as error:
+            raise gr.Error(words.error(visitor.language or "en", error), print_exception=False) from error
+        return {"id": made.id, "output": made.output, "confidence": made.confidence, "variant": made.variant, "version": made.version}
+
+    def correct(prediction_id: str, output: dict[str, Any], request: gr.Request, comment: str = "") -> dict[str, Any]:
+        """Say what the answer to a prediction should be; the output shown confirms it. Returns id and status."""
+        visitor = visitor_of(request)
+        try:
+            correction, status = desk.correct(visitor, prediction_id, output, comment)
+        except AmendError as error:
+            raise gr.Error(words.error(visitor.language or "en", error), print_exception=False) from error
+        return {"id": correction.id, "status": status}
+
+    for function in (predict, correct):
+        gr.api(function, api_name=function.__name__, concurrency_id="model", concurrency_limit=MODEL_EVENTS)
+
+
+def shown(given: Given, say: Say) -> dict[str, Json]:
+    """Return one's own correction as the page lists it; `created` is ISO 8601 in UTC."""
+    return {
+        "id": given.id,
+        "text": text_of(given.input),
+        "output": given.output,
+        "confirmation": given.confirmation,
+        "comment": given.comment,
+        "status": given.status,
+        "status_words": status_words(given, say),
+        "reason": given.reason if given.status == "rejected" else "",
+        "created": given.created.isoformat(timespec="seconds") + "Z",
+    }
+
+
+def status_words(given: Given, say: Say) -> str:
+    """Return in words where a correction stands: what it taught or checked, where it was accepted and used."""
+    if given.status == "accepted" and given.versions:
+        return say("status.taught", versions=", ".join(str(version) for version in given.versions))
+    if given.status == "accepted" and given.checks:
+        return say("status.checked", versions=", ".join(str(version) for version in given.checks))
+    return say(f"status.{given.status}")
+
+
+def _tag(language: str) -> str:
+    """Return the BCP 47 tag of one of our languages: our Chinese is written in simplified characters."""
+    return "zh-Hans" if language == "zh" else language

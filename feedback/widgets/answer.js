@@ -1,0 +1,106 @@
+// The answer: what the model says, how sure it is, the widget to correct it, and the two ways of sending. One at a time.
+class AnswerCard {
+  constructor({ onSent }) {
+    this.onSent = onSent;
+    this.prediction = null;
+    this.sending = false;
+    this.status = statusLine();
+    this.empty = el("p", { class: "am-muted am-empty", text: say("page.answer_empty") });
+    this.stale = el("p", { class: "am-note", text: say("page.answer_stale"), hidden: true });
+    this.notes = el("div", { class: "am-notes" });
+    this.meter = el("span", { class: "am-meter-fill" });
+    this.sure = el("span", { class: "am-sure-words" });
+    this.sureBox = el("div", { class: "am-sure", hidden: true }, this.sure, el("span", { class: "am-meter", "aria-hidden": "true" }, this.meter));
+    this.none = el("p", { class: "am-muted" });
+    this.host = el("div", { class: "am-widget" });
+    this.editor = widget.edit(this.host, { onChange: () => this.refresh() });
+    this.buildComment();
+    this.looksRight = el("button", { type: "button", class: "am-button", text: say("page.looks_right"), onclick: () => this.send(false) });
+    this.sendButton = el("button", { type: "button", class: "am-button", text: say("page.send_correction"), onclick: () => this.send(true) });
+    this.question = el("p", { class: "am-question", text: say("page.ask_correct") });
+    this.actions = el("div", { class: "am-actions" }, this.looksRight, this.sendButton);
+    this.body = el("div", { class: "am-answer-body", hidden: true },
+      this.notes, this.question, this.none, this.host, this.commentBox, this.actions);
+    this.node = el("section", { class: "am-card am-answer", "aria-labelledby": "am-answer-title" },
+      el("div", { class: "am-card-head" }, el("h2", { id: "am-answer-title", text: say("page.answer") }), this.sureBox),
+      this.empty, this.stale, this.body, this.status.node);
+  }
+
+  buildComment() {
+    const id = freshId("comment");
+    this.comment = el("textarea", { id, class: "am-input", rows: "2", placeholder: say("page.comment_placeholder"), oninput: () => this.refresh() });
+    this.commentCount = el("span", { class: "am-count" });
+    this.commentBox = el("details", { class: "am-comment" }, el("summary", { text: say("page.comment_open") }),
+      el("label", { for: id, class: "am-hidden", text: say("page.comment") }), this.comment, this.commentCount);
+  }
+
+  show(answer) {
+    this.prediction = answer;
+    this.sent = this.sending = false;
+    this.comment.value = "";
+    this.commentBox.open = false;
+    this.notes.replaceChildren(...answer.notes.map((note) => el("p", { class: "am-note", role: "status", text: note })));
+    const percent = say("page.percent", { percent: percentOf(answer.confidence) });
+    this.sure.replaceChildren(el("strong", { text: confidenceWords(answer.confidence) }), el("span", { text: percent }));
+    this.meter.style.inlineSize = `${percentOf(answer.confidence)}%`;
+    this.sureBox.dataset.level = answer.confidence >= 0.7 ? "high" : answer.confidence >= 0.5 ? "low" : "none";
+    const emptyKey = widget.emptyKey(answer.output);
+    this.none.hidden = !emptyKey;
+    this.none.textContent = emptyKey ? say(emptyKey) : "";
+    this.editor.show(answer.text, answer.output);
+    this.empty.hidden = true;
+    this.stale.hidden = true;
+    this.body.hidden = this.sureBox.hidden = false;
+    this.commentBox.hidden = this.question.hidden = this.actions.hidden = false;
+    this.status.tell("");
+    this.refresh();
+    this.node.scrollIntoView({ block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+  }
+
+  // The person's text is no longer the one that was answered.
+  textIsNow(text) { this.stale.hidden = !this.prediction || text === this.prediction.text; }
+
+  refresh() {
+    const changed = this.editor.changed();
+    const length = countOf(this.comment.value);
+    const tooLong = length > facts.maxComment;
+    const busy = !this.prediction || this.sending || this.sent;
+    this.looksRight.disabled = busy || changed || tooLong;
+    this.sendButton.disabled = busy || !changed || tooLong;
+    this.looksRight.classList.toggle("am-primary", !changed);
+    this.sendButton.classList.toggle("am-primary", changed);
+    this.question.textContent = changed ? say("page.hint_edited") : say("page.ask_correct");
+    this.commentCount.textContent = tooLong ? say("page.too_long", { over: length - facts.maxComment }) : say("page.count", { count: length, limit: facts.maxComment });
+    this.commentCount.classList.toggle("am-over", tooLong);
+  }
+
+  async send(corrected) {
+    const { prediction } = this;
+    const button = corrected ? this.sendButton : this.looksRight;
+    const words = button.textContent;
+    this.sending = true;
+    button.textContent = say("page.sending");
+    this.status.tell("");
+    this.refresh();
+    // "Looks right" sends what was shown, exactly; the server compares, and stores nothing it has not checked.
+    const output = corrected ? this.editor.output() : prediction.output;
+    const answer = await ask("correct", { prediction: prediction.id, output, comment: this.comment.value });
+    button.textContent = words;
+    this.sending = false;
+    if (prediction !== this.prediction) return; // another answer came meanwhile
+    if (answer.lost) this.status.tell(say("page.lost"), "bad");
+    else if (answer.fresh) this.status.tell(say("page.cookie_dropped"), "bad");
+    else if (answer.error) this.status.tell(answer.error, "bad");
+    else this.done(answer);
+    this.refresh();
+  }
+
+  done(answer) {
+    this.sent = true;
+    this.editor.lock(true);
+    this.commentBox.hidden = this.question.hidden = this.actions.hidden = true;
+    const key = answer.status === "accepted" ? "page.sent_accepted" : answer.confirmation ? "page.sent_confirmation" : "page.sent_correction";
+    this.status.tell(say(key), "good");
+    this.onSent(answer);
+  }
+}

@@ -1,0 +1,79 @@
+// Small helpers of every page: elements without markup, words, code points, confidence. Text enters by textContent alone.
+const facts = props.facts;
+const root = element.querySelector(".am-root");
+
+function el(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name === "text") node.textContent = value;
+    else if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (name === "dataset") Object.assign(node.dataset, value);
+    else if (name in node && typeof value === "boolean") node[name] = value;
+    else node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children.filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+// The words of a key with its {names} filled in. The filler is a function, so a "$&" in a text stays what it is.
+function say(key, values = {}) {
+  if (!(key in facts.words)) throw new Error(`no words for ${key}`);
+  return facts.words[key].replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+}
+
+const codePoints = (text) => Array.from(text);
+const countOf = (text) => { let n = 0; for (const _ of text) n += 1; return n; };
+const percentOf = (confidence) => Math.round(confidence * 100);
+let lastId = 0;
+const freshId = (what) => `am-${what}-${++lastId}`;
+
+// The pieces of a text as [start, end) in code points: "word" (without the white space) or "grapheme".
+function piecesOf(text, granularity) {
+  const pieces = [];
+  let at = 0;
+  for (const { segment } of new Intl.Segmenter(facts.language, { granularity }).segment(text)) {
+    const length = countOf(segment);
+    if (granularity !== "word" || segment.trim()) pieces.push({ start: at, end: at + length });
+    at += length;
+  }
+  return pieces;
+}
+
+function labelOf(name) {
+  return facts.labels.find((label) => label.name === name) ?? { name, words: name, colour: facts.labels[0].colour };
+}
+
+function colourIn(node, label) {
+  ["--light", "--light-ink", "--dark", "--dark-ink"].forEach((property, i) => node.style.setProperty(property, label.colour[i]));
+  return node;
+}
+
+function confidenceWords(confidence) {
+  if (confidence >= 0.9) return say("page.confidence_high");
+  if (confidence >= 0.7) return say("page.confidence_fair");
+  return say(confidence >= 0.5 ? "page.confidence_low" : "page.confidence_none");
+}
+
+// A line that is read out when it changes. kind: "", "good", "bad" or "info".
+function statusLine() {
+  const node = el("p", { class: "am-status", role: "status", "aria-live": "polite", hidden: true });
+  return {
+    node,
+    tell(text, kind = "") {
+      node.textContent = text;
+      node.hidden = !text;
+      node.dataset.kind = kind;
+    },
+  };
+}
+
+// Ask the server. Gradio resolves to undefined when no answer came: that is told as {lost: true}.
+async function ask(name, data) {
+  const answer = await server[name](data);
+  return answer === undefined || answer === null ? { lost: true } : answer;
+}
+
+// Enter that ends an input method's composition is not a wish to send (keyCode 229 is Safari's way of saying so).
+const composing = (event) => event.isComposing || event.keyCode === 229;
+const onMac = /Mac|iPhone|iPad/.test(navigator.platform);

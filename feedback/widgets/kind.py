@@ -1,0 +1,21 @@
+"""What a widget must say about itself, and no more: its name, its script, and how a value from the browser is rebuilt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from feedback.records import Json
+
+
+class Kind(NamedTuple):
+    """One kind of widget.
+
+    `script` is a file beside this one that declares a JavaScript object named `widget` with `showsText`,
+    `view(host, text, output, tools, other)` and `edit(host, tools)`. `read(value, labels)` makes a clean output of
+    whatever the browser sent, or raises BadInput; the task's own check comes after it, in the desk.
+    """
+
+    name: str
+    script: str
+    read: Callable[[Json, Sequence[str]], Json]
