@@ -6,7 +6,7 @@ all who say otherwise. A person's verdict always outranks it.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -34,30 +34,28 @@ class Agreement:
     def decide(self, opinions: Sequence[Opinion]) -> dict[str, tuple[Verdict, str]]:
         """Return correction id -> (verdict, reason) for every correction whose verdict is to change.
 
-        Fewer than `agree` contributors leave everything pending. A contributor counts once, with their newest opinion.
+        A contributor counts once, with their newest opinion. Fewer than `agree` contributors leave everything pending,
+        and take back what was accepted while there were more (somebody withdrew).
         """
-        newest = {opinion.contributor: opinion for opinion in opinions}
-        camps: dict[str, list[Opinion]] = defaultdict(list)
-        for opinion in newest.values():
-            camps[opinion.output].append(opinion)
-        if len(newest) < self.agree:
+        newest = {opinion.contributor: opinion.output for opinion in opinions}
+        votes = Counter(newest.values())
+        if not votes:
             return {}
-        largest = max(camps.values(), key=len)
-        others = len(newest) - len(largest)
-        believed = len(largest) >= self.agree and len(largest) > others
+        leader, most = votes.most_common(1)[0]
+        believed = most >= self.agree and most > len(newest) - most
         verdicts: dict[str, tuple[Verdict, str]] = {}
-        for camp in camps.values():
-            if believed and camp is largest:
+        for opinion in opinions:
+            rule = f"rule: at least {self.agree}, and a majority"
+            if believed and opinion.output == leader == newest[opinion.contributor]:
                 verdict: Verdict = "accept"
-                reason = (
-                    f"{len(camp)} contributors say the same, {others} otherwise (rule: at least {self.agree}, and a majority)"
-                )
-            else:
+                reason = f"{most} contributors say the same, {len(newest) - most} otherwise ({rule})"
+            elif len(newest) >= self.agree or opinion.verdict == "accept":
                 verdict = "undecided"
-                reason = f"{len(camp)} of {len(newest)} contributors say this (rule: at least {self.agree}, and a majority)"
-            for opinion in camp:
-                if opinion.verdict != verdict:
-                    verdicts[opinion.correction_id] = (verdict, reason)
+                reason = f"{votes[opinion.output]} of {len(newest)} contributors say this ({rule})"
+            else:
+                continue
+            if opinion.verdict != verdict:
+                verdicts[opinion.correction_id] = (verdict, reason)
         return verdicts
 
 

@@ -8,6 +8,7 @@ from json import dumps
 from typing import Any
 
 import gradio as gr
+from gradio.events import api
 
 from feedback.demo import Demo
 from feedback.desk import Desk, Given
@@ -21,7 +22,17 @@ from feedback.words import Say, Words
 MODEL_EVENTS = 16
 """How many calls of the public events run at once; the others wait in Gradio's queue."""
 GIVEN_LIMIT = 100
-_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "sans-serif")
+_FONTS = (
+    "system-ui",
+    "-apple-system",
+    "Segoe UI",
+    "Roboto",
+    "Noto Sans",
+    "PingFang SC",
+    "Microsoft YaHei",
+    "Noto Sans CJK SC",
+    "sans-serif",
+)
 _MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 
 PAGE_CSS = """
@@ -89,15 +100,14 @@ def build(
         "otherLanguageUrl": other_language_url,
         "givenLimit": GIVEN_LIMIT,
     }
-    with gr.Blocks(title=demo.words(demo.title, language), analytics_enabled=False, fill_width=True) as page:
+    page = gr.Blocks(title=demo.words(demo.title, language), analytics_enabled=False, fill_width=True)
+    with page:
         component("try_page.js", kind, facts, _calls(desk, kind, labels, words, language, visitor_of), "try")
         _public_events(desk, words, visitor_of)
     return page
 
 
-def _calls(
-    desk: Desk, kind: Kind, labels: Sequence[str], words: Words, language: str, visitor_of: VisitorOf
-) -> list[Answering]:
+def _calls(desk: Desk, kind: Kind, labels: Sequence[str], words: Words, language: str, visitor_of: VisitorOf) -> list[Answering]:
     """Return the functions that the page calls. The names are those of the script; each takes JSON and the request."""
     call = answering(words, language, is_fresh(visitor_of))
     say = words.speaker(language)
@@ -144,7 +154,13 @@ def _public_events(desk: Desk, words: Words, visitor_of: VisitorOf) -> None:
             made = desk.predict(visitor, text)
         except AmendError as error:
             raise gr.Error(words.error(visitor.language or "en", error), print_exception=False) from error
-        return {"id": made.id, "output": made.output, "confidence": made.confidence, "variant": made.variant, "version": made.version}
+        return {
+            "id": made.id,
+            "output": made.output,
+            "confidence": made.confidence,
+            "variant": made.variant,
+            "version": made.version,
+        }
 
     def correct(prediction_id: str, output: dict[str, Any], request: gr.Request, comment: str = "") -> dict[str, Any]:
         """Say what the answer to a prediction should be; the output shown confirms it. Returns id and status."""
@@ -156,7 +172,7 @@ def _public_events(desk: Desk, words: Words, visitor_of: VisitorOf) -> None:
         return {"id": correction.id, "status": status}
 
     for function in (predict, correct):
-        gr.api(function, api_name=function.__name__, concurrency_id="model", concurrency_limit=MODEL_EVENTS)
+        api(function, api_name=function.__name__, concurrency_id="model", concurrency_limit=MODEL_EVENTS)
 
 
 def shown(given: Given, say: Say) -> dict[str, Json]:

@@ -60,6 +60,7 @@ def text_of(name: str) -> str:
 
 def facts_of(demo: Demo, labels: Sequence[str], words: Words, language: str, prefixes: Sequence[str]) -> dict[str, Json]:
     """Return what every page knows: its language, limits, labels with colours, and the words whose keys have a prefix."""
+    say = words.speaker(language)
     same = {name: "{" + name + "}" for name in _FILLED_IN_BROWSER}
     return {
         "name": demo.name,
@@ -71,7 +72,7 @@ def facts_of(demo: Demo, labels: Sequence[str], words: Words, language: str, pre
             for i, label in enumerate(labels)
         ],
         "words": {
-            key: words.say(language, key, **same)
+            key: say(key, **same)
             for key in sorted(words.keys(language))
             if key.split(".")[0] in prefixes
         },

@@ -54,7 +54,8 @@ class SpanEditor {
     host.replaceChildren(this.bar, this.box, this.help, this.live);
     this.box.addEventListener("click", (event) => this.clicked(event));
     host.addEventListener("keydown", (event) => this.pressed(event));
-    document.addEventListener("selectionchange", () => this.follow());
+    const follow = () => (this.box.isConnected ? this.follow() : document.removeEventListener("selectionchange", follow));
+    setTimeout(() => document.addEventListener("selectionchange", follow)); // once the box is in the document
   }
 
   // -- what the page asks of a widget

@@ -77,7 +77,7 @@ root.replaceChildren(
     status.node,
     facts.examples.length === 0 ? null : el("div", { class: "am-examples", role: "group", "aria-label": say("page.examples") },
       el("p", { class: "am-muted", text: say("page.examples") }),
-      ...facts.examples.map((text) => el("button", { type: "button", class: "am-example", text, onclick: () => take(text) })))),
+      ...facts.examples.map((text) => el("button", { type: "button", class: "am-example", text, title: text, onclick: () => take(text) })))),
   card.node,
   given.node);
 
