@@ -65,7 +65,9 @@ def create_app(house: House) -> FastAPI:
     )
     problems.install(app)
     identity.install(app, home=house.home, staff=house.staff, demo=demo)
-    app.include_router(health.router(demo.name, house.store, house.experiments, house.predictor.is_warm))
+    app.include_router(
+        health.router(demo.name, house.store, house.experiments, lambda version: version in house.predictor.loaded())
+    )
     app.include_router(feedback.routes.router(house.desk, house.experiments, house.store, house.home.backups))
     app.include_router(model.routes.router(house.retrainer, house.experiments, house.versions))
     app.include_router(analysis.routes.router(report_of, feedback.routes.staff))
@@ -79,7 +81,7 @@ def create_app(house: House) -> FastAPI:
 
 def _public(house: House, language: str) -> gr.Blocks:
     (other,) = (known for known in LANGUAGES if known != language)
-    return feedback.panel.build(
+    page: gr.Blocks = feedback.panel.build(
         house.desk,
         house.demo,
         widget=house.predictor.task.widget,
@@ -89,6 +91,7 @@ def _public(house: House, language: str) -> gr.Blocks:
         visitor_of=visitor_of,
         other_language_url=f"{LANGUAGE_PATHS[other]}/?lang={other}",
     )
+    return page
 
 
 def _studio(house: House, language: str, report_of: Callable[[str], Report]) -> gr.Blocks:
@@ -106,7 +109,7 @@ def _studio(house: House, language: str, report_of: Callable[[str], Report]) -> 
                 reviewer_of=_staff,
             )
         with gr.Tab(say("studio.experiments")):
-            analysis.panel.build(say, house.experiments.all, report_of, house.experiments.act)
+            analysis.panel.build(say, house.experiments.all, report_of, house.experiments.act, author_of=_staff)
         with gr.Tab(say("studio.models")):
             model.panel.build(say, house.retrainer, house.experiments, house.versions, author_of=_staff)
     return blocks

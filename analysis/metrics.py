@@ -126,9 +126,9 @@ def primary(name: str) -> Metric:
 
 
 def scope_of(frame: Frames, experiment: Experiment) -> Scope:
-    """Return what to read. Pausing, resuming and stopping give an experiment a new number but change nothing that
+    """Return what to read: the unbroken run of numbers with the same design that ends in this one.
 
-    is compared, so the unbroken run of numbers with the same variants, salt and rule up to this one is one test.
+    Pausing, resuming and stopping give an experiment a new number but change nothing that is compared.
     """
     rows = frame(
         "SELECT number, variants::VARCHAR AS variants, primary_metric, rule, n_max, alpha, salt FROM experiments"
@@ -164,12 +164,8 @@ def arrivals_of(frame: Frames, scope: Scope) -> list[str]:
 def rows_of(frame: Frames, scope: Scope, metric: Metric) -> dict[str, tuple[list[float], list[float]]]:
     """Return each variant's per-user (y, n), for the jackknife of a small arm."""
     sql = f"{_COHORT} SELECT variant, ({metric.y})::DOUBLE AS y, ({metric.n})::DOUBLE AS n FROM users ORDER BY contributor"
-    found: dict[str, tuple[list[float], list[float]]] = {}
-    for row in frame(sql, _params(scope)).itertuples(index=False):
-        y, n = found.setdefault(str(row.variant), ([], []))
-        y.append(float(str(row.y)))
-        n.append(float(str(row.n)))
-    return found
+    parts = frame(sql, _params(scope)).groupby("variant")
+    return {str(variant): (part["y"].tolist(), part["n"].tolist()) for variant, part in parts}
 
 
 def left_out_of(frame: Frames, scope: Scope) -> LeftOut:

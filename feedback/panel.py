@@ -35,12 +35,6 @@ _FONTS = (
 )
 _MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 
-PAGE_CSS = """
-.gradio-container { max-width: none !important; padding: 0 !important; }
-.gradio-container main, .gradio-container .main { max-width: none !important; padding: 0 !important; }
-"""
-"""What the public page asks of Gradio's own frame: the full width. The rest of the style travels with the component."""
-
 VisitorOf = Callable[[gr.Request], Visitor]
 
 
@@ -62,16 +56,17 @@ def theme() -> gr.themes.Base:
     )
 
 
-def mount_settings(language: str) -> dict[str, Any]:
-    """Return the keyword arguments with which gr.mount_gradio_app shows a page of ours: theme, style, language, no extras."""
-    return {
-        "theme": theme(),
-        "css": PAGE_CSS,
-        "head": f'<script>document.documentElement.lang = "{_tag(language)}";</script>',
-        "footer_links": [],
-        "run_history": False,
-        "ssr_mode": False,
-    }
+def css() -> str:
+    """Return what the public page asks of Gradio's own frame: the full width. All other style travels with the component."""
+    return """
+    .gradio-container:has(#try) { max-width: none !important; padding: 0 !important; }
+    .gradio-container:has(#try) main { max-width: none !important; padding: 0 !important; }
+    """
+
+
+def head(language: str) -> str:
+    """Return what a page of ours adds to the document's head: its language, before anything is drawn or read out."""
+    return f'<script>document.documentElement.lang = "{_tag(language)}";</script>'
 
 
 def build(
@@ -99,6 +94,7 @@ def build(
         "examples": list(demo.examples),
         "otherLanguageUrl": other_language_url,
         "givenLimit": GIVEN_LIMIT,
+        "agree": demo.acceptance.agree,
     }
     page = gr.Blocks(title=demo.words(demo.title, language), analytics_enabled=False, fill_width=True)
     with page:

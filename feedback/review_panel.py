@@ -34,6 +34,7 @@ def build(
     """Add the Review page to the Blocks that are being built. `reviewer_of` names the person who judges, or raises."""
     kind = widget_named(widget)
     facts = facts_of(demo, labels, words, language, ("review", "page", "spans", "choice"))
+    facts["agree"] = demo.acceptance.agree
     component("review_page.js", kind, facts, _calls(desk, kind, labels, words, language, reviewer_of), "review")
 
 

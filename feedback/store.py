@@ -196,9 +196,7 @@ class Store:
         self._con.execute("BEGIN")
         try:
             for table, rows in merged.items():
-                appender = self._con.appender(
-                    table, columns=[f'"{name}"' if name == "trigger" else name for name in COLUMNS[table]]
-                )
+                appender = self._con.appender(table, columns=list(COLUMNS[table]))
                 try:
                     appender.append_rows(rows)
                     appender.flush()

@@ -35,6 +35,10 @@ class Words:
         """Return every key of a language."""
         return frozenset(self._texts[language])
 
+    def raw(self, language: str, key: str) -> str:
+        """Return the text of `key` with its placeholders unfilled."""
+        return self._texts[language][key]
+
     def say(self, language: str, key: str, **values: object) -> str:
         """Return the words of `key`; raise KeyError for a key that is in no file."""
         return self._texts[language][key].format(**values)

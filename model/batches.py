@@ -142,7 +142,10 @@ def logits_of(model: Any, tokenizer: Any, encodings: Sequence[Encoded], size: in
             continue
         merged.append(
             np.concatenate(
-                [part[skip + own_start - start : skip + own_end - start] for part, (start, _, own_start, own_end) in zip(parts, encoded.windows, strict=True)]
+                [
+                    part[skip + own_start - start : skip + own_end - start]
+                    for part, (start, _, own_start, own_end) in zip(parts, encoded.windows, strict=True)
+                ]
             )
         )
     return merged

@@ -55,10 +55,15 @@ def open_house(demo: Demo, home: Home, words: Words) -> House:
             declared = first_experiment(demo, variants)
             if declared:
                 experiments.declare(declared)
-        predictor = Predictor(versions, queue=demo.limits.queue)
-        for version in experiments.serving():
-            predictor.warm(version)
-        experiments.on_change(lambda: [predictor.warm(version) for version in experiments.serving()] and None)
+        task = versions.card(experiments.champion).bound_task()
+        predictor = Predictor(versions, task=task, queue=demo.limits.queue)
+
+        def warm() -> None:
+            for version in experiments.serving():
+                predictor.warm(version)
+
+        warm()
+        experiments.on_change(warm)
         webhook = Webhook(demo.server.webhook, demo.name)
         retrainer = Retrainer(demo, home, store, experiments, versions, webhook)
         limits = Limits(demo.limits)

@@ -76,18 +76,17 @@ def build(
         gr.Info(t("models.rolled_back", version=made.version))
         return redraw(chosen)
 
-    private = {"api_visibility": "private", "show_progress": "hidden"}
-    gr.on([refresh.click], redraw, picked, everything, **private)
-    picked.input(lambda chosen: shown.gate(chosen), picked, gate, **private)
-    retrain.click(do_retrain, picked, everything, **private)
-    cancel.click(do_cancel, picked, everything, **private)
-    offer.click(do_offer, [picked, share, reason], everything, **private)
-    promote.click(do_promote, [picked, reason], everything, **private)
-    roll_back.click(do_roll_back, [picked, reason], everything, **private)
-    gr.Timer(3).tick(redraw, picked, everything, **private)
+    refresh.click(redraw, picked, everything, api_visibility="private", show_progress="hidden")
+    gr.Timer(3).tick(redraw, picked, everything, api_visibility="private", show_progress="hidden")
+    picked.input(shown.gate, picked, gate, api_visibility="private", show_progress="hidden")
+    retrain.click(do_retrain, picked, everything, api_visibility="private", show_progress="hidden")
+    cancel.click(do_cancel, picked, everything, api_visibility="private", show_progress="hidden")
+    offer.click(do_offer, [picked, share, reason], everything, api_visibility="private", show_progress="hidden")
+    promote.click(do_promote, [picked, reason], everything, api_visibility="private", show_progress="hidden")
+    roll_back.click(do_roll_back, [picked, reason], everything, api_visibility="private", show_progress="hidden")
     blocks = gr.context.Context.root_block
     assert blocks is not None, "build() is called inside a gr.Blocks"
-    blocks.load(redraw, picked, everything, **private)
+    blocks.load(redraw, picked, everything, api_visibility="private", show_progress="hidden")
 
 
 def _said(act: Callable[[], Any]) -> Any:

@@ -27,7 +27,7 @@ from feedback.records import TrainingRun, Use, new_id, now
 from feedback.store import Store
 from feedback.training_set import Snapshot, accepted, freeze, read_snapshot
 from feedback.webhook import Delivery, Webhook
-from model.job import Job
+from model.job import Job, Kind
 from model.versions import Card, Versions
 
 _log = logging.getLogger("amend.retrain")
@@ -243,7 +243,7 @@ class Retrainer:
         if self._stopping.is_set():
             raise Busy("the app is stopping")
 
-    def _job(self, run: TrainingRun, kind: str, champion: int, snapshot: Snapshot | None) -> Job:
+    def _job(self, run: TrainingRun, kind: Kind, champion: int, snapshot: Snapshot | None) -> Job:
         directory = self._home.runs / run.id
         directory.mkdir(parents=True)
         return Job(

@@ -11,8 +11,9 @@ from feedback.demo import Demo
 from feedback.errors import BadDemo
 from feedback.home import Home
 from feedback.records import Experiment, Variant
+from model.exports import add_foreign
 from model.job import Job
-from model.versions import Versions, add_foreign
+from model.versions import Versions
 
 
 def ensure_versions(demo: Demo, home: Home, versions: Versions) -> list[Variant]:
@@ -68,11 +69,11 @@ def _train(demo: Demo, home: Home, versions: Versions, method: str) -> int:
     )
     (directory / "job.json").write_text(job.to_json(), encoding="utf-8")
     print(f"training the starter ({method}) of {demo.name} …", flush=True)
-    done = subprocess.run([sys.executable, "-m", "model.train", "--job", str(directory / "job.json")], stdin=subprocess.DEVNULL, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "model.train", "--job", str(directory / "job.json")], stdin=subprocess.DEVNULL, check=False
+    )
     if done.returncode:
         raise BadDemo(f"{demo.path}: the starter could not be trained (status {done.returncode}); its own words are above")
     number = versions.adopt(Path(job.out))
     shutil.rmtree(directory, ignore_errors=True)
     return number
-
-

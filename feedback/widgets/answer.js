@@ -43,7 +43,6 @@ class AnswerCard {
     const percent = say("page.percent", { percent: percentOf(answer.confidence) });
     this.sure.replaceChildren(el("strong", { text: confidenceWords(answer.confidence) }), el("span", { text: percent }));
     this.meter.style.inlineSize = `${percentOf(answer.confidence)}%`;
-    this.sureBox.dataset.level = answer.confidence >= 0.7 ? "high" : answer.confidence >= 0.5 ? "low" : "none";
     const emptyKey = widget.emptyKey(answer.output);
     this.none.hidden = !emptyKey;
     this.none.textContent = emptyKey ? say(emptyKey) : "";
@@ -100,7 +99,7 @@ class AnswerCard {
     this.editor.lock(true);
     this.commentBox.hidden = this.question.hidden = this.actions.hidden = true;
     const key = answer.status === "accepted" ? "page.sent_accepted" : answer.confirmation ? "page.sent_confirmation" : "page.sent_correction";
-    this.status.tell(say(key), "good");
+    this.status.tell(say(key, { agree: facts.agree }), "good");
     this.onSent(answer);
   }
 }

@@ -14,7 +14,8 @@ class ChoiceEditor {
     this.none = el("p", { class: "am-muted", role: "status", hidden: true });
     this.resetButton = el("button", { type: "button", class: "am-tool", text: say("spans.reset"), onclick: () => this.pick(this.shownLabel) });
     this.help = el("div", { class: "am-help" }, el("p", { text: say("choice.hint") }));
-    host.replaceChildren(el("div", { class: "am-choice-head" }, this.search, this.resetButton), this.list, this.none, this.help);
+    this.head = el("div", { class: "am-choice-head" }, this.search, this.resetButton);
+    host.replaceChildren(this.head, this.list, this.none, this.help);
     host.addEventListener("keydown", (event) => this.pressed(event));
   }
 
@@ -54,6 +55,7 @@ class ChoiceEditor {
     const names = this.visible().map((label) => label.name);
     const at = names.indexOf(this.picked);
     const steps = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 };
+    if (event.key === "Escape" && !this.search.value && !this.changed()) return;
     if (event.key === "Escape") { this.search.value = ""; this.pick(this.shownLabel); }
     else if (inSearch && event.key === "Enter") this.pick(names.find((name) => name !== this.picked) ?? this.picked);
     else if (inSearch) return;
@@ -79,6 +81,7 @@ class ChoiceEditor {
     this.none.hidden = found;
     this.none.textContent = found ? "" : say("choice.search_none", { text: this.search.value });
     this.resetButton.hidden = this.locked || !this.changed();
+    this.head.hidden = this.search.hidden && this.resetButton.hidden;
   }
 }
 

@@ -24,7 +24,7 @@ function say(key, values = {}) {
 
 const codePoints = (text) => Array.from(text);
 const countOf = (text) => { let n = 0; for (const _ of text) n += 1; return n; };
-const percentOf = (confidence) => Math.round(confidence * 100);
+const percentOf = (confidence) => (confidence < 1 ? Math.min(99, Math.round(confidence * 100)) : 100); // 100 % is for certainty alone
 let lastId = 0;
 const freshId = (what) => `am-${what}-${++lastId}`;
 
@@ -50,9 +50,10 @@ function colourIn(node, label) {
 }
 
 function confidenceWords(confidence) {
-  if (confidence >= 0.9) return say("page.confidence_high");
-  if (confidence >= 0.7) return say("page.confidence_fair");
-  return say(confidence >= 0.5 ? "page.confidence_low" : "page.confidence_none");
+  const percent = percentOf(confidence); // as it is shown beside the words
+  if (percent >= 90) return say("page.confidence_high");
+  if (percent >= 70) return say("page.confidence_fair");
+  return say(percent >= 50 ? "page.confidence_low" : "page.confidence_none");
 }
 
 // A line that is read out when it changes. kind: "", "good", "bad" or "info".

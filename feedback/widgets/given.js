@@ -16,7 +16,7 @@ class GivenList {
     this.retry.hidden = !(answer.lost || answer.error);
     if (!this.retry.hidden) this.status.tell(answer.error ?? say("page.given_lost"), "bad");
     else {
-      this.status.tell("");
+      this.status.tell(answer.fresh ? say("page.cookie_dropped") : "", "bad");
       this.show(answer.given);
     }
   }

@@ -26,7 +26,7 @@ _HERE = Path(__file__).parent
 _LOG = logging.getLogger(__name__)
 _FILLED_IN_BROWSER = (
     "count", "limit", "over", "modifier", "percent", "words", "text", "label", "comment", "reason",
-    "waiting", "accepted", "rejected", "version", "variant", "versions",
+    "waiting", "accepted", "rejected", "agree", "version", "variant", "versions",
 )  # fmt: skip
 
 Answering = Callable[[Json, gr.Request], dict[str, Json]]

@@ -17,7 +17,7 @@ const text = el("p", { class: "am-text am-quiet", hidden: widget.showsText });
 const shown = el("div", { class: "am-side-body" });
 const proposed = el("div", { class: "am-side-body" });
 const same = el("p", { class: "am-muted", text: say("review.same") });
-const comment = el("blockquote", { class: "am-quote" });
+const comment = el("blockquote", { class: "am-quote", "aria-label": say("review.comment") });
 const host = el("div", { class: "am-widget", hidden: true });
 const editor = widget.edit(host, { onChange: () => refresh() });
 const reason = el("input", { class: "am-input", id: freshId("reason"), placeholder: say("review.reason_placeholder"), maxlength: "500" });
@@ -145,6 +145,6 @@ document.addEventListener("keydown", pressed);
 root.replaceChildren(
   el("header", { class: "am-header" },
     el("div", { class: "am-card-head" }, el("h2", { class: "am-title", text: say("review.title") }), refreshButton),
-    el("p", { class: "am-lead", text: say("review.lead") }), progress, bar),
+    el("p", { class: "am-lead", text: say("review.lead", { agree: facts.agree }) }), progress, bar),
   status.node, card, empty);
 load();

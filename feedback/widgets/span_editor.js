@@ -3,7 +3,10 @@ const inOrder = (spans) => spans.slice().sort((a, b) => a.start - b.start || a.e
 const bare = (spans) => inOrder(spans).map(({ start, end, label }) => ({ start, end, label }));
 const sameSpans = (one, other) => JSON.stringify(bare(one)) === JSON.stringify(bare(other));
 
-// Draw a text with its marks; `chosen` is a range that is shown as selected, `mood(span)` may name a CSS class.
+const SIGNS = { "": "", "am-added": "+ ", "am-removed": "− " }; // what a mark's colour says, said without colour
+const JOINER = "\u2060"; // keeps a label on the line of its mark's last word
+
+// Draw a text with its marks; `chosen` is a range that is shown as selected, `mood(span)` may name one of SIGNS.
 function drawSpans(box, points, spans, chosen = null, mood = () => "") {
   const cut = (start, end) => {
     const edges = [start, ...[chosen?.start, chosen?.end].filter((edge) => edge > start && edge < end), end];
@@ -20,7 +23,7 @@ function drawSpans(box, points, spans, chosen = null, mood = () => "") {
     const label = labelOf(span.label);
     const sure = span.confidence === undefined ? "" : ` ${say("page.percent", { percent: percentOf(span.confidence) })}`;
     // The label stands in an attribute that CSS draws, so that the box's text is exactly the person's text.
-    const mark = el("mark", { class: `am-mark ${mood(span)}`, dataset: { label: label.words + sure } }, ...cut(span.start, span.end));
+    const mark = el("mark", { class: `am-mark ${mood(span)}`, dataset: { label: JOINER + SIGNS[mood(span)] + label.words + sure } }, ...cut(span.start, span.end));
     nodes.push(colourIn(mark, label));
     at = span.end;
   });
@@ -181,7 +184,7 @@ class SpanEditor {
     if (this.locked || composing(event)) return;
     const acts = { ArrowRight: () => this.move(event, 1), ArrowLeft: () => this.move(event, -1), ArrowDown: () => this.jump(1),
       ArrowUp: () => this.jump(-1), Home: () => this.go(this.words[0]), End: () => this.go(this.words.at(-1)),
-      Delete: () => this.remove(), Backspace: () => this.remove(), Escape: () => this.choose(null) };
+      Delete: () => this.remove(), Backspace: () => this.remove(), Escape: () => (this.chosen ? this.choose(null) : false) };
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") this.undo();
     else if (event.ctrlKey || event.metaKey) return;
     else if (/^[1-9]$/.test(event.key) && facts.labels[event.key - 1]) this.label(facts.labels[event.key - 1].name);

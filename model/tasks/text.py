@@ -30,7 +30,9 @@ def check_text(value: Json, max_chars: int) -> str:
         raise BadInput(f"input holds a NUL at character {value.index(chr(0))}: remove it", code="text_broken")
     for place, char in enumerate(value):
         if "\ud800" <= char <= "\udfff":
-            raise BadInput(f"input holds half a surrogate pair ({char!a}) at character {place}: send valid Unicode", code="text_broken")
+            raise BadInput(
+                f"input holds half a surrogate pair ({char!a}) at character {place}: send valid Unicode", code="text_broken"
+            )
     return value
 
 

@@ -7,6 +7,7 @@ never changed or cut: offsets always refer to the text as it came in.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,7 +39,10 @@ class TokenClassification(Task):
     widget = "spans"
     sample_labels = ("Disease", "Gene")
     samples = (
-        ("Familial breast cancer is linked to BRCA1.", {"spans": [{"start": 0, "end": 22, "label": "Disease"}, {"start": 36, "end": 41, "label": "Gene"}]}),
+        (
+            "Familial breast cancer is linked to BRCA1.",
+            {"spans": [{"start": 0, "end": 22, "label": "Disease"}, {"start": 36, "end": 41, "label": "Gene"}]},
+        ),
         ("😀 naïve e\u0301tude of\nasthma", {"spans": [{"start": 18, "end": 24, "label": "Disease"}]}),
         ("No abnormality was detected.", {"spans": []}),
     )
@@ -50,24 +54,36 @@ class TokenClassification(Task):
     def check_output(self, input_: Json, output: Json) -> Json:
         """Return the spans sorted, with start, end and label alone. Raises BadInput with the span that breaks a rule."""
         if not isinstance(output, Mapping) or set(output) != {"spans"} or not isinstance(output["spans"], (list, tuple)):
-            raise BadInput(f'output is {_short(output)}: it must be {{"spans": [{{"start", "end", "label"}}, ...]}}', code="spans_shape")
-        spans = sorted((self._check_span(input_, span) for span in output["spans"]), key=lambda span: (span["start"], span["end"]))
-        for left, right in zip(spans, spans[1:], strict=False):
+            raise BadInput(
+                f'output is {_short(output)}: it must be {{"spans": [{{"start", "end", "label"}}, ...]}}', code="spans_shape"
+            )
+        spans = sorted(
+            (self._check_span(input_, span) for span in output["spans"]), key=lambda span: (span["start"], span["end"])
+        )
+        for left, right in pairwise(spans):
             if right["start"] < left["end"]:
-                raise BadInput(f"spans {_short(left)} and {_short(right)} overlap: a character belongs to at most one span", code="spans_overlap")
+                raise BadInput(
+                    f"spans {_short(left)} and {_short(right)} overlap: a character belongs to at most one span",
+                    code="spans_overlap",
+                )
         return {"spans": spans}
 
     def _check_span(self, text: str, span: Json) -> dict[str, Any]:
-        if not isinstance(span, Mapping) or not _KEYS <= set(span) or not set(span) <= _KEYS | {"confidence"}:
+        if not isinstance(span, Mapping) or not set(span) >= _KEYS or not set(span) <= _KEYS | {"confidence"}:
             raise BadInput(f"span {_short(span)}: it needs start, end and label, and may have a confidence", code="spans_shape")
         start, end, label = span["start"], span["end"], span["label"]
         for name, value in (("start", start), ("end", end)):
             if isinstance(value, bool) or not isinstance(value, int):
                 raise BadInput(f"span {_short(span)}: {name} must be a whole number of characters", code="spans_shape")
         if not 0 <= start < end <= len(text):
-            raise BadInput(f"span {_short(span)}: it must hold at least one character within 0..{len(text)}, end exclusive", code="spans_range")
+            raise BadInput(
+                f"span {_short(span)}: it must hold at least one character within 0..{len(text)}, end exclusive",
+                code="spans_range",
+            )
         if label not in self.labels:
-            raise BadInput(f"span {_short(span)}: unknown label {label!r}; labels are {', '.join(self.labels)}", code="label_unknown")
+            raise BadInput(
+                f"span {_short(span)}: unknown label {label!r}; labels are {', '.join(self.labels)}", code="label_unknown"
+            )
         return {"start": start, "end": end, "label": label}
 
     def auto_class(self) -> type[Any]:
@@ -144,7 +160,9 @@ class TokenClassification(Task):
         A span below the threshold is left out; the confidence then still speaks of what the model saw.
         """
         chosen = self.check_settings(settings)
-        return [self._decode_one(text, encoded, rows, chosen) for text, encoded, rows in zip(inputs, encodings, logits, strict=True)]
+        return [
+            self._decode_one(text, encoded, rows, chosen) for text, encoded, rows in zip(inputs, encodings, logits, strict=True)
+        ]
 
     def _decode_one(self, text: str, encoded: Encoded, logits: np.ndarray, chosen: Setting) -> Answer:
         words = words_of(text, encoded)
@@ -159,7 +177,14 @@ class TokenClassification(Task):
             sure[first : last + 1] = of_label
             confidence = float(of_label.mean())
             if confidence >= chosen.threshold:
-                spans.append({"start": words[first].start, "end": words[last].end, "label": self.labels[kind], "confidence": round(confidence, 4)})
+                spans.append(
+                    {
+                        "start": words[first].start,
+                        "end": words[last].end,
+                        "label": self.labels[kind],
+                        "confidence": round(confidence, 4),
+                    }
+                )
         return Answer({"spans": spans}, min(1.0, float(sure.min())), notes_on(encoded))
 
     def score(self, truth: Sequence[Json], answers: Sequence[Json]) -> dict[str, float]:

@@ -8,13 +8,27 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from feedback.checkpoint import wal_of
 from feedback.errors import BadInput, Conflict, LogLocked
-from feedback.records import Correction, Experiment, Prediction, Promotion, Review, Variant, Withdrawal, input_hash, new_id
+from feedback.records import (
+    Correction,
+    Experiment,
+    Prediction,
+    Promotion,
+    Review,
+    TrainingRun,
+    Use,
+    Variant,
+    Withdrawal,
+    input_hash,
+    new_id,
+    now,
+)
 from feedback.store import Duplicate, Store
 
 AWKWARD = "a\n<b>{{x}}</b> 😀👩‍👩‍👧 e\u0301 肺炎 ${y}"
@@ -194,3 +208,12 @@ def test_kill_9_with_constant_checkpoints_loses_nothing_acknowledged(tmp_path: P
             # The last printed number may be cut short by the kill; every whole line was acknowledged.
             assert {f"p_{n}" for n in seen[:-1]} <= there
             assert store.rows("SELECT count(*) - count(DISTINCT id) AS twice FROM predictions")[0]["twice"] == 0
+
+
+def test_a_training_run_keeps_its_last_state(store: Store) -> None:
+    """Every record type is stored; of a run's states the newest shows, with the time of the first."""
+    run = TrainingRun("t_1", "started", "s_1", 3, None, "button", "sue")
+    store.add(run, Use("c_1", 2, "s_1", "train"))
+    store.add(replace(run, state="passed", version=2, created=now()))
+    (row,) = store.rows("SELECT state, version, began FROM current_training_runs")
+    assert row == {"state": "passed", "version": 2, "began": run.created}

@@ -1,0 +1,89 @@
+"""One loaded version that answers batches of checked inputs. It has no queue and no thread of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from feedback.records import Answer, Json, text_of
+from model.base import Model, load_model
+from model.batches import logits_of, tokenize
+from model.card import read_card
+from model.methods import device_of, fast_bf16
+from model.task import Encoded, Task
+
+BATCH = 16  # windows; larger batches are slower on CPUs
+
+
+class Answerer:
+    """A network, its tokenizer and the map from its outputs to the task's labels. One caller at a time (a lock sees to it)."""
+
+    def __init__(self, task: Task, model: Model, rename: Mapping[str, str] | None = None) -> None:
+        self.task = task
+        self.model = model
+        outputs = {int(i): label for i, label in model.network.config.id2label.items()}
+        sources = task.sources(outputs, rename or {})
+        self._sources = None if sources == [[i] for i in range(len(outputs))] else sources
+        self._lock = threading.Lock()
+
+    def answer(self, inputs: Sequence[Json], settings: Sequence[Mapping[str, float]]) -> list[Answer]:
+        """Return the answers in order, each decoded with its own settings."""
+        encodings, logits = self.logits(inputs)
+        return [
+            self.task.decode([input_], [encoded], [row], chosen)[0]
+            for input_, encoded, row, chosen in zip(inputs, encodings, logits, settings, strict=True)
+        ]
+
+    def logits(self, inputs: Sequence[Json]) -> tuple[list[Encoded], list[np.ndarray]]:
+        """Return tokens and logits of whole inputs, columns in the order of the task's config labels."""
+        with self._lock:
+            encodings = tokenize(self.model.tokenizer, [text_of(value) for value in inputs])
+            logits = logits_of(self.model.network, self.model.tokenizer, encodings, BATCH)
+        return encodings, logits if self._sources is None else [joined(row, self._sources) for row in logits]
+
+
+def joined(logits: np.ndarray, sources: Sequence[Sequence[int]]) -> np.ndarray:
+    """Return logits over our labels from a checkpoint's: log-sum-exp of the outputs behind each, -inf behind none.
+
+    Outputs that several labels share (an I- that stands for B- too) count fully for each; a hair less for the first, so
+    that a tie goes on with I-. logits: (..., outputs) -> (..., labels).
+    """
+    columns = []
+    for place, source in enumerate(sources):
+        if not source:
+            columns.append(np.full(logits.shape[:-1], -np.inf))
+            continue
+        column = np.logaddexp.reduce(logits[..., list(source)].astype(np.float64), axis=-1)
+        shared = place + 1 < len(sources) and sources[place + 1] == source
+        columns.append(column - 1e-6 if shared else column)
+    return np.stack(columns, axis=-1)
+
+
+def open_version(directory: Path, device: str = "auto") -> Answerer:
+    """Load a version directory for answering: bf16 weights where that is fast, fp32 elsewhere. Raises BadInput, BadDemo."""
+    card = read_card(directory)
+    return open_checkpoint(card.bound_task(), directory, card.rename, device)
+
+
+def open_checkpoint(task: Task, directory: Path, rename: Mapping[str, str] | None = None, device: str = "auto") -> Answerer:
+    """Load any checkpoint of the task for answering. Raises BadDemo."""
+    place = device_of(device)
+    model = load_model(task, str(directory), torch.bfloat16 if fast_bf16(place) else torch.float32)
+    model.network.to(place)
+    return Answerer(task, model, rename)
+
+
+def answer_all(
+    task: Task,
+    directory: Path | Answerer,
+    inputs: Sequence[Json],
+    settings: Mapping[str, float] | None = None,
+    rename: Mapping[str, str] | None = None,
+) -> list[Answer]:
+    """Return a checkpoint's answers to many inputs, in order; `directory` may be an Answerer that is loaded already."""
+    answerer = directory if isinstance(directory, Answerer) else open_checkpoint(task, Path(directory), rename)
+    return answerer.answer(inputs, [settings or {}] * len(inputs))

@@ -1,0 +1,137 @@
+"""A demo's seed data: read, checked, renamed and split into train, validation and the sealed test. It learns nothing.
+
+Without files of their own, validation and test are cut from the training file by a hash of each text, so the same
+text always falls in the same part, whatever else the file holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from feedback.demo import DataSettings, Demo
+from feedback.errors import AmendError, BadDemo
+from feedback.records import Example, bucket_of, input_hash
+from model.base import base_directory, load_config
+from model.readers import Row, read_rows
+from model.task import Task, task_type
+
+TEST_SHARE = 0.12
+VALIDATION_SHARE = 0.15
+
+
+@dataclass(frozen=True)
+class SeedData:
+    """The seed examples by part. `duplicates` counts texts left out since an example of the same text was there already."""
+
+    train: list[Example]
+    validation: list[Example]
+    test: list[Example]
+    duplicates: int = 0
+
+    @property
+    def held_out(self) -> frozenset[str]:
+        """Return the input hashes of validation and test: nothing of these texts is ever trained on."""
+        return frozenset(e.input_hash for e in (*self.validation, *self.test))
+
+
+def load_seed(demo: Demo, labels: Sequence[str] | None = None) -> tuple[Task, SeedData]:
+    """Return the demo's task, bound to its labels, and its seed data (empty where the demo has a model and no data).
+
+    `labels` overrides the TOML's; without either they are the data's, sorted, or the model's. Raises BadDemo with file, line, value
+    and rule.
+
+    With `validation` but no `test` file, the training file gives the sealed test by hash as always (12 %) and all else
+    to training; with `test` but no `validation`, it gives validation by hash. A text that is in several parts stays in
+    test first, then in validation, and leaves train.
+    """
+    kind = task_type(demo.task)
+    rows = {part: _rows(demo, part) for part in ("train", "validation", "test")}
+    chosen = tuple(labels or demo.labels) or _labels_in([row for part in rows.values() for row in part]) or _labels_of_model(demo)
+    if not chosen:
+        raise BadDemo(f"{demo.path}: labels is missing, and neither the data nor the model names any")
+    task = kind(chosen, demo.limits.max_chars, demo.fallback_label)
+    examples = {part: [_example(task, row) for row in found] for part, found in rows.items()}
+    seed = _parted(examples, demo.data)
+    if demo.data.train and not seed.train:
+        raise BadDemo(
+            f"{demo.resolve(demo.data.train)}: no training example is left; add examples, or give validation and test files"
+        )
+    return task, seed
+
+
+def task_of(demo: Demo) -> Task:
+    """Return the demo's task bound to its labels, reading the data only where the TOML names no labels."""
+    if demo.labels:
+        return task_type(demo.task)(demo.labels, demo.limits.max_chars, demo.fallback_label)
+    return load_seed(demo)[0]
+
+
+def _rows(demo: Demo, part: str) -> list[Row]:
+    name = getattr(demo.data, part)
+    if not name:
+        return []
+    rows = read_rows(demo.resolve(name), demo.task, demo.data.text_column, demo.data.label_column)
+    return [kept for row in rows if (kept := _renamed(row, demo.rename)) is not None]
+
+
+def _renamed(row: Row, rename: dict[str, str]) -> Row | None:
+    """Return the row in our labels; a span renamed to "" goes, and so does a text whose one label does."""
+    output = row.output
+    if "label" in output:
+        label = rename.get(output["label"], output["label"])
+        return row._replace(output={"label": label}) if label else None
+    spans = [{**span, "label": rename.get(span["label"], span["label"])} for span in output["spans"]]
+    return row._replace(output={"spans": [span for span in spans if span["label"]]})
+
+
+def _labels_in(rows: Sequence[Row]) -> tuple[str, ...]:
+    found: set[str] = set()
+    for row in rows:
+        found |= {row.output["label"]} if "label" in row.output else {span["label"] for span in row.output["spans"]}
+    return tuple(sorted(found))
+
+
+def _labels_of_model(demo: Demo) -> tuple[str, ...]:
+    """Return the labels that the demo's own checkpoint knows, renamed."""
+    if not demo.model:
+        return ()
+    config = load_config(base_directory(demo.model, demo.path.parent))
+    names = {int(i): demo.rename.get(name, name) for i, name in config.id2label.items()}
+    known = task_type(demo.task).labels_of_config({i: name for i, name in names.items() if name})
+    return tuple(dict.fromkeys(label for name in known if (label := demo.rename.get(name, name))))
+
+
+def _example(task: Task, row: Row) -> Example:
+    """Check a row by the task's rules. Seed texts may be longer than the demo's visitors may write."""
+    roomy = type(task)(task.labels, max(task.max_chars, len(row.text)), task.fallback_label)
+    try:
+        text = roomy.check_input(row.text)
+        output = roomy.check_output(text, row.output)
+    except AmendError as error:
+        raise BadDemo(f"{row.place}: {error.detail}") from error
+    return Example(text, output, input_hash=input_hash(text))
+
+
+def _parted(examples: dict[str, list[Example]], settings: DataSettings) -> SeedData:
+    parts: dict[str, list[Example]] = {"train": [], "validation": list(examples["validation"]), "test": list(examples["test"])}
+    for example in examples["train"]:
+        place = bucket_of(example.input_hash)
+        if not settings.test and place < TEST_SHARE:
+            parts["test"].append(example)
+        elif not settings.validation and TEST_SHARE <= place < TEST_SHARE + VALIDATION_SHARE:
+            parts["validation"].append(example)
+        else:
+            parts["train"].append(example)
+    seen: set[str] = set()
+    duplicates = 0
+    for name in ("test", "validation", "train"):
+        kept = []
+        for example in parts[name]:
+            if example.input_hash in seen:
+                duplicates += 1
+                continue
+            seen.add(example.input_hash)
+            kept.append(example)
+        parts[name] = kept
+    return SeedData(parts["train"], parts["validation"], parts["test"], duplicates)

@@ -1,0 +1,245 @@
+"""Whether a candidate may be offered: paired tests against the champion on the same items. It trains and registers nothing.
+
+Old domain (the seed's validation part): not worse beyond what the set can see. Feedback slice (accepted items never
+trained on): better. Every class, every sentence, and calibration are watched as well. Each rule is a constant with its words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import binomtest, norm
+
+from feedback.records import Answer, Example, Json
+from model.gate_report import Check, CheckVerdict, GateResult, Power, Worsened, points, verdict_of
+from model.paired import LEVEL, Paired, calibration_error, paired_counts
+from model.task import Task
+
+OLD_MARGIN = 0.005
+"""Old domain: the point difference must reach -0.5 points, and its lower bound -max(0.5 points, the resolution)."""
+FEEDBACK_ALPHA = 0.1
+"""Feedback slice: one-sided p must be below this, and the point difference above 0."""
+FEEDBACK_LEAST = 20
+"""Feedback slice: with fewer items the slice is too small to decide."""
+FEEDBACK_SEEN = 0.02
+"""Feedback slice: where the set can see 2 points and the candidate is not better, it fails; a coarser set is undecided."""
+CLASS_MARGIN = 0.02
+"""Each class: no worse than 2 points, or 1 standard error where that is more."""
+CLASS_LEAST = 5
+"""Each class: with fewer true items of it a class is not judged, but said to be unseen."""
+WORSE_SHARE = 0.05
+"""At most 5 % of the sentences may get a worse answer, whatever else gets better; a candidate far above a weak champion
+can break this rule too: it is a rule about surprise, and a person may still offer the candidate with a reason."""
+SIGN_ALPHA = 0.05
+"""Sentences made worse must not outnumber those made better at this level (exact sign test)."""
+ECE_MARGIN = 0.01
+"""Expected calibration error (15 bins) may grow by 1 point."""
+WORSE_LISTED = 50
+RESAMPLES = 4000
+
+
+class Slice(NamedTuple):
+    """Items with the answers of both sides, in the same order."""
+
+    examples: Sequence[Example]
+    champion: Sequence[Answer]
+    candidate: Sequence[Answer]
+
+
+def run_gate(
+    task: Task, old: Slice, feedback: Slice, shown: Mapping[str, tuple[float, float]] | None = None, seed: int = 0
+) -> GateResult:
+    """Judge a candidate. `old` is the seed's validation part, `feedback` the snapshot's gate part (may be empty).
+
+    `shown`: measures that are reported and never decide, name -> (champion, candidate), e.g. latency in ms.
+    """
+    random = np.random.default_rng(seed)
+    pairs, new = _paired(task, old), _paired(task, feedback)
+    checks = [_old_domain(pairs, random), _feedback(new, random), *_classes(pairs)]
+    checks += [*_sentences(pairs, new), _calibration(task, old, feedback), *_shown(shown or {})]
+    everything = Slice(
+        [*old.examples, *feedback.examples], [*old.champion, *feedback.champion], [*old.candidate, *feedback.candidate]
+    )
+    return GateResult(
+        verdict_of(checks),
+        tuple(checks),
+        tuple(_worsened(task, everything)),
+        _power(pairs, new, random),
+        pairs.resolution() if len(pairs) else None,
+        {"old": _scores(task, old), "feedback": _scores(task, feedback)},
+        _by_contributor(task, feedback),
+    )
+
+
+def _paired(task: Task, part: Slice) -> Paired:
+    truth = [example.output for example in part.examples]
+    return paired_counts(task, truth, [a.output for a in part.champion], [a.output for a in part.candidate])
+
+
+def _scores(task: Task, part: Slice) -> dict[str, float]:
+    if not part.examples:
+        return {}
+    truth = [example.output for example in part.examples]
+    sides = {
+        name: task.score(truth, [a.output for a in side])["main"]
+        for name, side in (("champion", part.champion), ("candidate", part.candidate))
+    }
+    return {**sides, "items": float(len(truth))}
+
+
+def _old_domain(pairs: Paired, random: np.random.Generator) -> Check:
+    if not len(pairs):
+        return Check(
+            "old_domain", None, None, None, "undecided", 0, "There is no validation data of the old domain: nothing can be said."
+        )
+    difference, lower = pairs.difference(), pairs.lower_bound(random, RESAMPLES)
+    margin = -max(OLD_MARGIN, pairs.resolution())
+    verdict: CheckVerdict = "pass" if difference >= -OLD_MARGIN and lower >= margin - 1e-12 else "fail"
+    words = (
+        f"Old domain: {points(difference)} points on {len(pairs)} items (at least {points(-OLD_MARGIN)}); with 95 % certainty not below "
+        f"{points(lower)} (at least {points(margin)})."
+    )
+    return Check("old_domain", difference, lower, margin, verdict, len(pairs), words)
+
+
+def _feedback(pairs: Paired, random: np.random.Generator) -> Check:
+    if len(pairs) < FEEDBACK_LEAST:
+        difference = pairs.difference() if len(pairs) else None
+        words = (
+            f"Feedback: {len(pairs)} accepted items were kept for judging; {FEEDBACK_LEAST} are needed to decide. "
+            "A person may still offer the candidate."
+        )
+        return Check("feedback", difference, None, 0.0, "undecided", len(pairs), words)
+    difference = pairs.difference()
+    p = pairs.p_better(random, RESAMPLES)
+    name = "McNemar's exact test" if pairs.one_answer else "paired bootstrap"
+    tail = f"(one-sided p {p:.3f}, {name}, below {FEEDBACK_ALPHA:g} is asked)"
+    if difference > 0 and p < FEEDBACK_ALPHA:
+        return Check(
+            "feedback",
+            difference,
+            p,
+            0.0,
+            "pass",
+            len(pairs),
+            f"Feedback: {points(difference)} points on {len(pairs)} items {tail}.",
+        )
+    seen = difference <= 0 and pairs.resolution() <= FEEDBACK_SEEN  # the slice would have seen a gain worth having
+    if difference > 0 or (not seen and pairs.p_worse(random, RESAMPLES) >= FEEDBACK_ALPHA):
+        words = f"Feedback: {points(difference)} points on {len(pairs)} items {tail}: too few items to tell it from chance."
+        return Check("feedback", difference, p, 0.0, "undecided", len(pairs), words)
+    return Check(
+        "feedback",
+        difference,
+        p,
+        0.0,
+        "fail",
+        len(pairs),
+        f"Feedback: {points(difference)} points on {len(pairs)} items: not better {tail}.",
+    )
+
+
+def _classes(pairs: Paired) -> list[Check]:
+    checks = []
+    for label in pairs.labels:
+        one = pairs.of_label(label)
+        seen = int(one.champion[:, [0, 2]].sum())
+        if seen < CLASS_LEAST:
+            words = f"Class {label}: {seen} of it in the validation data; with fewer than {CLASS_LEAST} it is not judged."
+            checks.append(Check(f"class:{label}", None, None, None, "shown", seen, words))
+            continue
+        difference, error = one.difference(), one.standard_error()
+        margin = -max(CLASS_MARGIN, error)
+        verdict: CheckVerdict = "pass" if difference >= margin else "fail"
+        words = f"Class {label}: {points(difference)} points of F1 on {seen} of it (at least {points(margin)})."
+        checks.append(Check(f"class:{label}", difference, None, margin, verdict, seen, words))
+    return checks
+
+
+def _sentences(old: Paired, new: Paired) -> list[Check]:
+    """Return the exact sign test on sentences and the ceiling on those made worse, over both slices."""
+    better, worse = (a + b for a, b in zip(old.better_worse(), new.better_worse(), strict=True))
+    items = len(old) + len(new)
+    if not items:
+        return [Check("sentences", None, None, None, "undecided", 0, "There is no item to compare the answers on.")]
+    p = float(binomtest(worse, better + worse, 0.5, alternative="greater").pvalue) if better + worse else 1.0
+    words = f"Sentences: {better} better, {worse} worse of {items}; worse outnumber better with p {p:.3f} (exact sign test, {SIGN_ALPHA:g} asked)."
+    sign = Check("sentences", (better - worse) / items, p, 0.0, "fail" if p < SIGN_ALPHA else "pass", items, words)
+    share = worse / items
+    words = f"Sentences made worse: {share:.1%} of {items} (at most {WORSE_SHARE:.0%})."
+    ceiling = Check("worse_share", share, None, WORSE_SHARE, "pass" if share <= WORSE_SHARE else "fail", items, words)
+    return [sign, ceiling]
+
+
+def _calibration(task: Task, *parts: Slice) -> Check:
+    examples = [example for part in parts for example in part.examples]
+    if not examples:
+        return Check("calibration", None, None, ECE_MARGIN, "undecided", 0, "There is no item to measure calibration on.")
+    before, after = (
+        calibration_error([a.confidence for a in side], [_same(task, e, a) for e, a in zip(examples, side, strict=True)])
+        for side in ([a for part in parts for a in part.champion], [a for part in parts for a in part.candidate])
+    )
+    words = f"Calibration error: {100 * before:.2f} before, {100 * after:.2f} after (at most {100 * ECE_MARGIN:g} point more; 15 bins)."
+    return Check(
+        "calibration", after - before, None, ECE_MARGIN, "pass" if after - before <= ECE_MARGIN else "fail", len(examples), words
+    )
+
+
+def _same(task: Task, example: Example, answer: Answer) -> bool:
+    return not any(counts.fp or counts.fn for counts in task.counts(example.output, answer.output).values())
+
+
+def _shown(shown: Mapping[str, tuple[float, float]]) -> list[Check]:
+    return [
+        Check(
+            name, after - before, None, None, "shown", 0, f"{name}: {before:.2f} before, {after:.2f} after (shown, not judged)."
+        )
+        for name, (before, after) in shown.items()
+    ]
+
+
+def _worsened(task: Task, part: Slice) -> list[Worsened]:
+    """Return the items made worse, those that lost most first."""
+    found: list[tuple[int, Worsened]] = []
+    for example, before, after in zip(*part, strict=True):
+        loss = _errors(task, example.output, after.output) - _errors(task, example.output, before.output)
+        if loss > 0:
+            found.append((loss, Worsened(example.input, example.output, before.output, after.output)))
+    found.sort(key=lambda pair: -pair[0])
+    return [item for _, item in found[:WORSE_LISTED]]
+
+
+def _errors(task: Task, truth: Json, answer: Json) -> int:
+    return sum(counts.fp + counts.fn for counts in task.counts(truth, answer).values())
+
+
+def _by_contributor(task: Task, part: Slice) -> dict[str, dict[str, float]]:
+    """Return champion's and candidate's score on each contributor's items of the feedback slice: one of them may be a liar."""
+    places: dict[str, list[int]] = {}
+    for i, example in enumerate(part.examples):
+        places.setdefault(example.contributor, []).append(i)
+    return {
+        who: _scores(task, Slice(*([side[i] for i in chosen] for side in part)))  # type: ignore[arg-type]
+        for who, chosen in sorted(places.items())
+    }
+
+
+def _power(old: Paired, new: Paired, random: np.random.Generator, rounds: int = 20_000) -> Power | None:
+    """Return how often the checks of old domain and feedback pass a candidate whose true difference is known in both.
+
+    Measured differences are drawn as normal around the true one with these sets' standard errors. The checks of
+    classes, sentences and calibration are left out: they can only lower the rates. A slice too small is left out too.
+    """
+    if not len(old):
+        return None
+    error, margin = old.standard_error(), -max(OLD_MARGIN, old.resolution())
+    rates = []
+    for true in (0.0, 0.005, -0.005):
+        measured = random.normal(true, error, rounds)
+        passed = (measured >= -OLD_MARGIN) & (measured - norm.ppf(1 - LEVEL) * error >= margin)
+        if len(new) >= FEEDBACK_LEAST and new.standard_error() > 0:
+            passed &= random.normal(true, new.standard_error(), rounds) > norm.ppf(1 - FEEDBACK_ALPHA) * new.standard_error()
+        rates.append(float(passed.mean()))
+    return Power(*rates)

@@ -1,0 +1,157 @@
+"""The recipes: from a base on seed data, or from a parent on seed data and accepted feedback. It judges and saves nothing.
+
+A retraining starts from the parent's weights, learns the seed's training part again together with the accepted items,
+and is then pulled back towards the parent: (1-a) parent + a trained, a chosen on items that neither training nor gate uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+
+from feedback.demo import Demo
+from feedback.errors import BadInput
+from feedback.records import Example
+from feedback.training_set import Snapshot
+from model.answering import Answerer
+from model.base import Model, base_directory, begin, resume
+from model.data import SeedData
+from model.job import Job
+from model.methods import FitSettings, Fitted, fit
+from model.progress import Progress
+from model.task import Task
+
+STEPS = (0.25, 0.5, 0.75, 1.0)
+"""What `a` may be (weight interpolation after fine-tuning, arXiv:2109.01903)."""
+HALFWAY = 0.5
+"""`a` where there is too little to choose on: half-way back kept most of the gain and shed most of the harm."""
+CHOOSING_LEAST = 20
+CHOOSING_FEEDBACK = 0.1
+CHOOSING_VALIDATION = 0.3
+"""Shares, by a second hash, of accepted items and of the seed's validation part that choose `a` and so never gate."""
+
+
+class Trained(NamedTuple):
+    """A trained model, what it took, and `interpolation`: the `a` that was chosen, None where nothing was."""
+
+    model: Model
+    took: Fitted
+    examples: int
+    interpolation: float | None
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Who learns from what: no text is in two of these. `left_out` counts accepted items that no part may use."""
+
+    train: list[Example]
+    choosing: list[Example]
+    old: list[Example]  # the gate's old domain
+    feedback: list[Example]  # the gate's feedback slice
+    left_out: int = 0
+
+
+def parts_of(task: Task, seed: SeedData, snapshot: Snapshot | None) -> Parts:
+    """Deal seed and accepted items out. An accepted item replaces a seed example of the same text.
+
+    Accepted items whose text is in the seed's validation or test part, or whose labels the demo no longer has, are left
+    out; seed examples whose text is in the snapshot's gate slice are not trained on.
+    """
+    choosing = [e for e in seed.validation if second_place(e.input_hash) < CHOOSING_VALIDATION]
+    old = [e for e in seed.validation if second_place(e.input_hash) >= CHOOSING_VALIDATION]
+    if snapshot is None:
+        return Parts(list(seed.train), choosing, old, [])
+    train = _usable(task, snapshot.train, seed.held_out)
+    feedback = _usable(task, snapshot.gate, seed.held_out)
+    left_out = len(snapshot.train) + len(snapshot.gate) - len(train) - len(feedback)
+    choosing += [e for e in train if second_place(e.input_hash) < CHOOSING_FEEDBACK]
+    taken = {e.input_hash for e in (*train, *feedback)}
+    replayed = [e for e in seed.train if e.input_hash not in taken]
+    learned = [e for e in train if second_place(e.input_hash) >= CHOOSING_FEEDBACK]
+    return Parts(replayed + learned, choosing, old, feedback, left_out)
+
+
+def second_place(input_hash: str) -> float:
+    """Return another place in [0, 1) of a hash, independent of bucket_of: the next 32 bits."""
+    return int(input_hash[8:16], 16) / 2**32
+
+
+def _usable(task: Task, examples: Sequence[Example], held_out: frozenset[str]) -> list[Example]:
+    kept = []
+    for example in examples:
+        if example.input_hash in held_out:
+            continue
+        try:
+            kept.append(replace(example, output=task.check_output(example.input, example.output)))
+        except BadInput:  # its label has left the demo since
+            continue
+    return kept
+
+
+def settings_of(demo: Demo, job: Job) -> FitSettings:
+    """Return how to learn: the demo's settings; a retraining has its own epochs, a lower rate and its own seed."""
+    training, again = demo.training, job.kind == "retrain"
+    return FitSettings(
+        method=job.method or training.method,
+        epochs=training.retrain_epochs if again else training.epochs,
+        batch_size=training.batch_size,
+        learning_rate=training.learning_rate * (training.retrain_rate if again else 1.0),
+        seed=training.seed + (job.number if again else 0),
+        device=training.device,
+        threads=training.threads,
+    )
+
+
+def train_seed(demo: Demo, task: Task, parts: Parts, settings: FitSettings, progress: Progress) -> Trained:
+    """Train from the demo's base, or from its checkpoint where it names one."""
+    progress.stage("loading", f"{demo.model or demo.base}")
+    source = base_directory(demo.model or demo.base, demo.path.parent)
+    model = resume(task, source, demo.rename, settings.seed) if demo.model else begin(task, source, settings.seed)
+    took = _learn(task, model, parts.train, settings, progress)
+    return Trained(model, took, len(parts.train), None)
+
+
+def retrain(
+    task: Task, parent: str, rename: Mapping[str, str], parts: Parts, settings: FitSettings, progress: Progress
+) -> Trained:
+    """Train from the parent's weights, then choose how far to go from them."""
+    progress.stage("loading", parent)
+    model = resume(task, parent, rename, settings.seed)
+    start = {name: value.detach().cpu().clone() for name, value in model.network.state_dict().items()}
+    took = _learn(task, model, parts.train, settings, progress)
+    chosen = _choose(task, model, start, parts.choosing, progress)
+    return Trained(model, took, len(parts.train), chosen)
+
+
+def _learn(task: Task, model: Model, examples: Sequence[Example], settings: FitSettings, progress: Progress) -> Fitted:
+    features = task.encode(model.tokenizer, examples)
+    progress.stage("training", f"{len(examples)} examples, method {settings.method}")
+    return fit(model, features, settings, progress.step)
+
+
+def _choose(
+    task: Task, model: Model, start: Mapping[str, torch.Tensor], choosing: Sequence[Example], progress: Progress
+) -> float:
+    """Leave the network at the best (1-a) start + a trained and return a; of equals the one nearest to the start."""
+    end = {name: value.detach().cpu().clone() for name, value in model.network.state_dict().items()}
+    progress.stage("choosing", f"{len(choosing)} items", len(STEPS))
+    best, best_score = HALFWAY, -1.0
+    if len(choosing) >= CHOOSING_LEAST:
+        answerer = Answerer(task, model)
+        for number, a in enumerate(STEPS, 1):
+            model.network.load_state_dict(interpolated(start, end, a))
+            answers = answerer.answer([e.input for e in choosing], [{}] * len(choosing))
+            score = task.score([e.output for e in choosing], [answer.output for answer in answers])["main"]
+            if score > best_score + 1e-12:
+                best, best_score = a, score
+            progress.step(number, len(STEPS), None)
+    model.network.load_state_dict(interpolated(start, end, best))
+    return best
+
+
+def interpolated(start: Mapping[str, Any], end: Mapping[str, Any], a: float) -> dict[str, torch.Tensor]:
+    """Return (1-a) start + a end for every tensor of numbers with fractions; others are the end's."""
+    return {name: torch.lerp(start[name], value, a) if value.is_floating_point() else value for name, value in end.items()}

@@ -1,0 +1,158 @@
+"""A served site for browser tests: the real log, desk, identity and pages, with a model that a test can predict in its head."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import uvicorn
+from fastapi import FastAPI
+
+from feedback import identity, login, panel, problems, review_panel
+from feedback.acceptance import Agreement
+from feedback.demo import Demo
+from feedback.desk import Desk
+from feedback.errors import BadInput, Busy, Unauthorised
+from feedback.experiments import Experiments
+from feedback.home import Home
+from feedback.identity import visitor_of
+from feedback.limits import Limits
+from feedback.records import Answer, Json
+from feedback.staff import OWNER, Staff
+from feedback.store import Store
+from feedback.words import Words
+from tests.conftest import ROOT
+
+DISEASES = re.compile("pneumonia|diabetes|肺炎")
+LABELS = {"spans": ("Disease", "Symptom", "Drug"), "choice": ("refund", "return", "tracking", *(f"other {n}" for n in range(9)))}
+
+
+class SpanModel:
+    """Marks each of three words as Disease; is busy for a text that says so; does not read Chinese and says it."""
+
+    def check(self, input_: Json, output: Json = None) -> tuple[Json, Json]:
+        """Inputs are texts; spans lie within the text."""
+        if output is None:
+            return input_, None
+        spans = [{key: span[key] for key in ("start", "end", "label")} for span in output["spans"]]
+        for span in spans:
+            if not 0 <= span["start"] < span["end"] <= len(input_):
+                raise BadInput(f"span {span}: outside of the text", code="spans_range")
+        return input_, {"spans": spans}
+
+    def predict(self, version: int, input_: Json, settings: Mapping[str, float]) -> Answer:
+        """Find the words; `confidence` a span as a task may give it."""
+        if "busy" in input_:
+            raise Busy("the queue is full")
+        spans = [{"start": m.start(), "end": m.end(), "label": "Disease", "confidence": 0.9} for m in DISEASES.finditer(input_)]
+        notes = ("note.unknown_script",) if any("\u4e00" <= char <= "\u9fff" for char in input_) else ()
+        return Answer({"spans": spans}, 0.9, notes)
+
+
+class ChoiceModel:
+    """Says refund to everything."""
+
+    def check(self, input_: Json, output: Json = None) -> tuple[Json, Json]:
+        """Outputs name one label."""
+        return input_, None if output is None else {"label": output["label"]}
+
+    def predict(self, version: int, input_: Json, settings: Mapping[str, float]) -> Answer:
+        """Say refund, hardly sure."""
+        return Answer({"label": "refund"}, 0.4)
+
+
+class Site:
+    """A running site; `url` has no slash at its end, `login` opens the studio."""
+
+    def __init__(self, widget: str, directory: Path, **settings: Any) -> None:
+        self.home = Home(directory)
+        self.store = Store(directory)
+        self.labels = LABELS[widget]
+        self.demo = _demo(directory, widget, **settings)
+        self.experiments = Experiments(self.store)
+        self.experiments.begin(1, "test")
+        self.desk = Desk(
+            self.store, SpanModel() if widget == "spans" else ChoiceModel(), self.experiments, Agreement(2), max_comment_chars=40
+        )
+        self.staff = Staff(self.home)
+        self.password = self.staff.first_password()
+        self._server = uvicorn.Server(uvicorn.Config(self._app(widget), log_level="error", ws="none"))
+        listening = socket.socket()
+        listening.bind(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listening]}, daemon=True)
+        self._thread.start()
+        while not self._server.started:
+            time.sleep(0.02)
+
+    def _app(self, widget: str) -> FastAPI:
+        words = Words([ROOT / "feedback" / "words.toml"])
+        app = FastAPI()
+        problems.install(app)
+        identity.install(app, home=self.home, staff=self.staff, demo=self.demo)
+        app.include_router(
+            login.router(self.staff, Limits(self.demo.limits), words, identity.login_cookie(self.demo.name), False)
+        )
+        studio = gr.Blocks(analytics_enabled=False)
+        with studio, gr.Tab("Review"):
+            review_panel.build(
+                self.desk, self.demo, widget=widget, labels=self.labels, words=words, language="en", reviewer_of=_reviewer
+            )
+        _mount(app, studio, "/studio", "en")
+        for language, path, other in (("zh", "/zh", "/?lang=en"), ("en", "/", "/zh/?lang=zh")):
+            page = panel.build(
+                self.desk, self.demo, widget=widget, labels=self.labels, words=words, language=language,
+                visitor_of=visitor_of, other_language_url=other,
+            )  # fmt: skip
+            _mount(app, page, path, language)
+        return app
+
+    def rows(self, sql: str) -> list[dict[str, Any]]:
+        """Return what the log holds."""
+        return self.store.rows(sql)
+
+    def close(self) -> None:
+        """Stop serving, then close the log."""
+        self._server.should_exit = True
+        self._thread.join(10)
+        self.store.close()
+
+
+def _demo(directory: Path, widget: str, **settings: Any) -> Demo:
+    return Demo.model_validate(
+        {
+            "path": directory / "t.toml",
+            "name": f"t-{widget}",
+            "task": "any",
+            "title": {"en": "Find the diseases", "zh": "疾病识别"},
+            "notice": "Not medical advice.",
+            "data": {"train": "x"},
+            "examples": ("She has pneumonia.", "He has diabetes."),
+            "limits": {"max_chars": 200, "max_comment_chars": 40},
+            **settings,
+        }
+    )
+
+
+def _reviewer(request: gr.Request) -> str:
+    name = visitor_of(request).staff
+    if name is None:
+        raise Unauthorised("log in first")
+    return name
+
+
+def _mount(app: FastAPI, blocks: gr.Blocks, path: str, language: str) -> None:
+    blocks.queue(api_open=False, max_size=64)
+    gr.mount_gradio_app(
+        app, blocks, path, ssr_mode=False, run_history=False, footer_links=[],
+        theme=panel.theme(), css=panel.css(), head=panel.head(language),
+    )  # fmt: skip
+
+
+OWNER_NAME = OWNER

@@ -1,0 +1,100 @@
+"""One contract for every task type: what the pages, the trainer and the gate may rely on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from transformers import AutoTokenizer
+
+from feedback.errors import BadInput, TooLarge
+from feedback.records import Example
+from model.base import DEFAULT_BASE, base_directory
+from model.batches import tokenize
+from model.task import Task, UnknownTask, task_type, task_types
+
+
+@pytest.fixture(params=sorted(task_types()))
+def task(request: pytest.FixtureRequest) -> Task:
+    kind = task_types()[request.param]
+    return kind(kind.sample_labels)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return AutoTokenizer.from_pretrained(base_directory(DEFAULT_BASE))
+
+
+def test_samples_are_canonical(task: Task) -> None:
+    """A sample passes the checks unchanged, and checking twice changes nothing."""
+    for input_, output in task.samples:
+        assert task.check_input(input_) == input_
+        assert task.check_output(input_, output) == output
+        assert task.check_output(input_, task.check_output(input_, output)) == output
+
+
+@pytest.mark.parametrize("value", ["", "  \n", 7, None, ["a"], {"text": "a"}, True, "half \ud83d", "nul \0"])
+def test_bad_inputs_are_refused(task: Task, value: Any) -> None:
+    """What no model could answer is refused in words."""
+    with pytest.raises(BadInput, match="input"):
+        task.check_input(value)
+
+
+def test_the_limit_counts_characters(task: Task) -> None:
+    """max_chars characters are answered, one more is too large; an emoji is one."""
+    assert task.check_input("😀" * task.max_chars) == "😀" * task.max_chars
+    with pytest.raises(TooLarge, match="2001"):
+        task.check_input("😀" * (task.max_chars + 1))
+
+
+@pytest.mark.parametrize(
+    "output", [None, 3, "x", [], {}, {"label": "nonsense"}, {"label": True}, {"spans": 1}, {"spans": [{}]}, {"spans": [1]}]
+)
+def test_bad_outputs_are_refused(task: Task, output: Any) -> None:
+    """What is no answer of the task is refused in words."""
+    with pytest.raises(BadInput):
+        task.check_output(task.samples[0][0], output)
+
+
+def test_perfect_answers_score_one(task: Task) -> None:
+    """The truth itself scores 1, and counts no false positives or negatives."""
+    truth = [output for _, output in task.samples]
+    assert task.score(truth, truth)["main"] == 1.0
+    assert all(c.fp == c.fn == 0 for output in truth for c in task.counts(output, output).values())
+
+
+def test_own_labels_round_trip_through_a_config(task: Task) -> None:
+    """The labels that a config of ours implies are ours, each at its own output."""
+    outputs = dict(enumerate(task.config_labels()))
+    assert task.labels_of_config(outputs) == list(task.labels)
+    assert task.sources(outputs, {}) == [[i] for i in outputs]
+
+
+def test_learned_labels_decode_to_the_samples(task: Task, tokenizer: Any) -> None:
+    """A network that outputs what encode asks for is decoded to the very outputs: nothing shifts on the way."""
+    for input_, output in task.samples:
+        (feature,) = task.encode(tokenizer, [Example(input_, output, weight=0.5)])
+        (encoded,) = tokenize(tokenizer, [input_])
+        width = len(task.config_labels())
+        labels = feature["labels"]
+        wanted = np.asarray(labels[1:-1] if isinstance(labels, list) else labels)
+        logits = 9.0 * np.eye(width)[np.maximum(wanted, 0)]
+        (answer,) = task.decode([input_], [encoded], [logits], {})
+        assert task.check_output(input_, answer.output) == output
+        assert 0.9 < answer.confidence <= 1
+        assert feature["weight"] == 0.5
+
+
+def test_settings_are_checked(task: Task) -> None:
+    """Unknown settings and impossible values are refused with the rule."""
+    assert task.check_settings({"temperature": 2, "threshold": 0.5}) == (2.0, 0.5)
+    for bad in ({"temperature": 0}, {"threshold": 1.5}, {"temprature": 1}, {"threshold": float("nan")}, {"threshold": True}):
+        with pytest.raises(BadInput, match="setting"):
+            task.check_settings(bad)
+
+
+def test_unknown_tasks_are_named_with_the_choices() -> None:
+    """A wrong task name is answered with the names there are."""
+    with pytest.raises(UnknownTask, match=r"'ner'.*text_classification, token_classification"):
+        task_type("ner")
