@@ -60,7 +60,7 @@ def ncbi(data: Path, work: Path, limit: int | None) -> Played:
             row = json.loads(line)
             row["spans"] = [span for span in row["spans"] if span["label"] == "Disease"]
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    loop = _demo(work, "ncbi-loop", "token_classification", ["Disease"], {"train": str(seed)}, epochs=8)
+    loop = _demo(work, "ncbi-loop", "token_classification", ["Disease"], {"train": str(seed)}, epochs=5)
     files = {"train": str(data / "train.tsv"), "validation": str(data / "devel.tsv"), "test": str(data / "test.tsv")}
     whole = _demo(work, "ncbi-whole", "token_classification", ["Disease"], files, epochs=3)
     _, known = load_seed(load_demo(whole))
@@ -84,7 +84,7 @@ def banking(data: Path, work: Path, limit: int | None) -> Played:
     _write_csv(work / "whole.csv", seed + rest)
     _write_csv(work / "test.csv", _csv(data / "test.csv"))
     columns = {"text_column": "text", "label_column": "category"}
-    loop = _demo(work, "banking-loop", "text_classification", labels, {"train": str(work / "seed.csv"), **columns}, epochs=8)
+    loop = _demo(work, "banking-loop", "text_classification", labels, {"train": str(work / "seed.csv"), **columns}, epochs=5)
     files = {"train": str(work / "whole.csv"), "test": str(work / "test.csv"), **columns}
     whole = _demo(work, "banking-whole", "text_classification", labels, files, epochs=3)
     test = [Item(text, {"label": label}) for text, label in _csv(data / "test.csv")]

@@ -57,10 +57,11 @@ def theme() -> gr.themes.Base:
 
 
 def css() -> str:
-    """Return what the public page asks of Gradio's own frame: the full width. All other style travels with the component."""
+    """Return what our pages ask of Gradio's own frame: no margins beside ours. All other style travels with the components."""
     return """
-    .gradio-container:has(#try) { max-width: none !important; padding: 0 !important; }
-    .gradio-container:has(#try) main { max-width: none !important; padding: 0 !important; }
+    .gradio-container:has(#try) .main { max-width: none; padding: 0; }
+    .gradio-container :is(#try, #review) .html-container { padding: 0; }
+    .gradio-container:has(#review) .main { padding-inline: min(2rem, 2vw); }
     """
 
 

@@ -345,3 +345,9 @@ class Retrainer:
 
 def _state(card: Card) -> Any:
     return card.verdict if card.verdict in ("passed", "refused", "undecided") else "undecided"
+
+
+if __name__ == "__main__":
+    from model.commands import retrain_main
+
+    raise SystemExit(retrain_main())

@@ -17,12 +17,14 @@ from model.task import Task, UnknownTask, task_type, task_types
 
 @pytest.fixture(params=sorted(task_types()))
 def task(request: pytest.FixtureRequest) -> Task:
+    """Each task type over its sample labels."""
     kind = task_types()[request.param]
     return kind(kind.sample_labels)
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Any:
+    """The packaged base's tokenizer."""
     return AutoTokenizer.from_pretrained(base_directory(DEFAULT_BASE))
 
 

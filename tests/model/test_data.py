@@ -22,7 +22,7 @@ def test_conll_tags_become_spans(tmp_path: Path) -> None:
     """Tokens are joined by single spaces; B- starts, I- goes on or starts; a blank line ends; DOCSTART and CRLF are no harm."""
     path = tmp_path / "a.conll"
     path.write_bytes(
-        "-DOCSTART- -X- O\n\nEU NNP B-ORG\nrejects VBZ O\r\nGerman JJ I-MISC\ncall NN I-MISC\n\n\nOslo NN B-LOC\nBergen NN B-LOC".encode()
+        b"-DOCSTART- -X- O\n\nEU NNP B-ORG\nrejects VBZ O\r\nGerman JJ I-MISC\ncall NN I-MISC\n\n\nOslo NN B-LOC\nBergen NN B-LOC"
     )
     first, second = read_rows(path, "token_classification")
     assert first.text == "EU rejects German call"

@@ -21,6 +21,7 @@ KINDS: tuple[CheckVerdict, ...] = ("pass", "fail", "undecided", "shown")
 
 @pytest.fixture
 def task() -> Task:
+    """Two labels for a whole text."""
     return task_type("text_classification")(("a", "b"))
 
 

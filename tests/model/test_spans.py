@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ TEXTS = [
 
 @pytest.fixture
 def task() -> Task:
+    """Spans of two labels."""
     return task_type("token_classification")(("Disease", "Gene"))
 
 
@@ -41,7 +43,7 @@ def test_words_lie_where_they_are_in_the_text(tokenizer: Any, text: str) -> None
     (encoded,) = tokenize(tokenizer, [text])
     words = words_of(text, encoded)
     covered = {i for word in words for i in range(word.start, word.end)}
-    assert all(a.end <= b.start for a, b in zip(words, words[1:], strict=False))
+    assert all(a.end <= b.start for a, b in pairwise(words))
     assert all(text[w.start : w.end] == text[w.start : w.end].strip() != "" for w in words)
     assert covered >= {i for i, char in enumerate(text) if char.isalnum() and char.isascii()}
 
