@@ -15,6 +15,7 @@ import json
 import logging
 import sys
 from collections.abc import AsyncIterator, Callable
+from html import escape
 from pathlib import Path
 
 import feedback.panel
@@ -98,6 +99,12 @@ def _studio(house: House, language: str, report_of: Callable[[str], Report]) -> 
     say = house.words.speaker(language)
     task = house.predictor.task
     with gr.Blocks(title=say("studio.title"), analytics_enabled=False) as blocks:
+        up = "../" * (LANGUAGE_PATHS[language].count("/") + 1)
+        gr.HTML(
+            f'<form method="post" action="{up}studio/logout" style="display:flex;gap:1rem;justify-content:flex-end;align-items:center">'
+            f'<a href="{up}{LANGUAGE_PATHS[language].lstrip("/")}">{escape(say("studio.page"))}</a>'
+            f'<button type="submit">{escape(say("login.out"))}</button></form>'
+        )
         with gr.Tab(say("studio.review")):
             feedback.review_panel.build(
                 house.desk,

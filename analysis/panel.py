@@ -95,7 +95,8 @@ def build(
             for action in _OPEN
         }
     outputs = [picker, shown, reason, *buttons.values()]
-    gr.on([root.load, refresh.click, picker.input], handlers.show, picker, outputs, api_visibility="private")
+    opened = [Context.block.select] if isinstance(Context.block, gr.Tab) else []
+    gr.on([root.load, refresh.click, picker.input, *opened], handlers.show, picker, outputs, api_visibility="private")
     for action, button in buttons.items():
         done = button.click(_does(handlers, action, author_of), [picker, reason], reason, api_visibility="private")
         done.then(handlers.show, picker, outputs, api_visibility="private")

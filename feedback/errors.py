@@ -13,11 +13,12 @@ class AmendError(Exception):
 
     status = 500
     title = "Internal error"
+    code = ""
 
     def __init__(self, detail: str, *, code: str = "", values: dict[str, object] | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
-        self.code = code
+        self.code = code or type(self).code
         self.values = values or {}
 
 
@@ -79,6 +80,7 @@ class Busy(AmendError):
 
     status = 503
     title = "Busy"
+    code = "busy"
 
     def __init__(self, detail: str, retry_after: int = 2, *, code: str = "", values: dict[str, object] | None = None) -> None:
         super().__init__(detail, code=code, values=values)
@@ -90,6 +92,7 @@ class StorageFull(AmendError):
 
     status = 507
     title = "Storage full"
+    code = "storage_full"
 
 
 class LogLocked(AmendError):

@@ -56,10 +56,10 @@ def test_a_whole_life_in_the_browser(browser: Browser, life: Served) -> None:
     owner.locator("[name=name]").fill("owner")
     owner.locator("[name=password]").fill("a good password")
     owner.get_by_role("button").click()
-    expect(owner.locator(".am-progress")).to_contain_text("3")
+    expect(owner.locator(".am-progress")).to_contain_text("3 waiting")
     for waiting in (2, 1, 0):
         owner.keyboard.press("a")
-        expect(owner.locator(".am-progress")).to_contain_text(str(waiting))
+        expect(owner.locator(".am-progress")).to_contain_text(f"{waiting} waiting")
     assert rows("SELECT reviewer, verdict FROM reviews") == [{"reviewer": "owner", "verdict": "accept"}] * 3
 
     # retrain, and wait until the version is listed

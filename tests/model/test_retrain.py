@@ -1,0 +1,222 @@
+"""Retraining as the app does it: when it is due, what a kill leaves, who waits, what is offered."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+import pytest
+
+from feedback.acceptance import Agreement
+from feedback.demo import Demo, load_demo
+from feedback.desk import Desk
+from feedback.errors import BadInput, Conflict
+from feedback.experiments import Experiments
+from feedback.home import Home
+from feedback.records import Visitor
+from feedback.store import Store
+from model.card import Card, read_card
+from model.retrain import Retrainer
+from model.serve import Predictor
+from model.starter import ensure_versions
+from model.versions import Versions
+from tests.serving import small_demo
+
+
+class Shop(NamedTuple):
+    """The opened rooms of one small demo, and how to open its retrainer with other settings."""
+
+    demo: Demo
+    home: Home
+    store: Store
+    versions: Versions
+    experiments: Experiments
+    desk: Desk
+    retrainer: Callable[..., Retrainer]
+
+    def accept(self, count: int, start: int = 0) -> None:
+        """Let a visitor correct `count` texts and a reviewer accept them."""
+        ann = Visitor("u_ann")
+        for number in range(start, start + count):
+            shown = self.desk.predict(ann, f"Please pay back order {number} to my card")
+            made, _ = self.desk.correct(ann, shown.id, {"label": "refund"})
+            self.desk.review("sue", made.id, "accept")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a trained starter, made once."""
+    directory = tmp_path_factory.mktemp("trained")
+    demo = load_demo(small_demo(directory))
+    home = Home(directory / "home")
+    ensure_versions(demo, home, Versions(home.directory))
+    return directory
+
+
+@pytest.fixture
+def shop(trained: Path, tmp_path: Path) -> Iterator[Shop]:
+    """A fresh copy of the trained home, opened."""
+    shutil.copytree(trained, tmp_path / "shop")
+    demo, home = load_demo(tmp_path / "shop" / "small.toml"), Home(tmp_path / "shop" / "home")
+    opened: list[Retrainer] = []
+    with Store(home.directory) as store:
+        versions, experiments = Versions(home.directory), Experiments(store)
+        experiments.begin(1, "test")
+        predictor = Predictor(versions)
+
+        def retrainer(**settings: dict[str, Any]) -> Retrainer:
+            raw = demo.model_dump()
+            for table, values in settings.items():
+                raw[table] = {**raw[table], **values}
+            opened.append(Retrainer(Demo.model_validate(raw), home, store, experiments, versions))
+            return opened[-1]
+
+        yield Shop(demo, home, store, versions, experiments, Desk(store, predictor, experiments, Agreement(2)), retrainer)
+        for one in opened:
+            one.close()
+        predictor.close()
+
+
+def candidate(shop: Shop, verdict: str, champion: int = 1) -> int:
+    """Register a copy of version 1 with this verdict of the gate against `champion`."""
+    copy = shop.home.runs / "copy"
+    shutil.copytree(shop.versions.path(1), copy)
+    card: Card = read_card(copy)
+    replace(card, gate={"verdict": verdict, "checks": []}, champion_version=champion).write(copy)
+    return shop.versions.adopt(copy)
+
+
+def test_it_is_due_by_count_and_by_schedule(shop: Shop) -> None:
+    """`after_accepted` new acceptances are due; a schedule waits for `at_least`; both off is never."""
+    counting = shop.retrainer(retraining={"after_accepted": 4})
+    scheduled = shop.retrainer(retraining={"every_hours": 1e-6, "at_least": 3})
+    shop.accept(2)
+    assert (counting.due(), scheduled.due()) == (None, None)
+    shop.accept(2, start=2)
+    assert (counting.due(), scheduled.due()) == ("count", "schedule")
+    assert shop.retrainer(retraining={"after_accepted": 0, "every_hours": 0.0}).due() is None
+
+
+def test_without_feedback_it_is_refused_in_words(shop: Shop) -> None:
+    """Nothing accepted: words, no run, no snapshot."""
+    with pytest.raises(BadInput, match="no accepted correction"):
+        shop.retrainer().start("button", "sue")
+    assert shop.store.rows("SELECT * FROM training_runs") == []
+
+
+def test_a_killed_training_leaves_no_half_version(shop: Shop) -> None:
+    """kill -9 of the training process: the run failed, nothing was registered, the champion serves on, and it can start again."""
+    shop.accept(3)
+    retrainer = shop.retrainer()
+    run = retrainer.start("button", "sue")
+    with pytest.raises(Conflict, match="is running"):
+        retrainer.start("button", "sue")
+    process = trainer_of(run.id)
+    while process.is_running() and not (shop.home.runs / run.id / "progress.json").exists():
+        time.sleep(0.05)
+    process.kill()
+    retrainer.wait(60)
+    assert retrainer.runs()[0]["state"] == "failed"
+    assert "status -9" in retrainer.runs()[0]["detail"]
+    assert shop.versions.numbers() == [1]
+    assert shop.versions.problems() == []
+    assert not list((shop.home.runs / run.id).glob("*candidate*"))
+    assert shop.desk.predict(Visitor("u_x"), "hello").version == 1
+
+
+def test_what_the_apps_end_cut_short_is_started_anew(shop: Shop) -> None:
+    """The app closes during a training: at the next start the run is marked interrupted and a new one comes to its end."""
+    shop.accept(3)
+    first = shop.retrainer()
+    run = first.start("button", "sue")
+    first.close()
+    assert shop.store.rows("SELECT state FROM current_training_runs")[0]["state"] == "started"
+    second = shop.retrainer()
+    second.begin()
+    second.wait(180)
+    states = {row["id"]: row["state"] for row in second.runs()}
+    assert states.pop(run.id) == "interrupted"
+    assert list(states.values())[0] in ("passed", "undecided", "refused")
+    assert shop.versions.numbers() == [1, 2]
+
+
+def test_a_passed_candidate_waits_while_an_experiment_runs_and_the_newest_one_is_next(shop: Shop) -> None:
+    """Two candidates pass while an experiment runs: the newer one waits, and is offered when the experiment ends."""
+    retrainer = shop.retrainer(experiment={"offer": "automatic"})
+    retrainer.begin()
+    tried = candidate(shop, "passed")
+    retrainer.offer(tried, None, "sue")
+    older, newer = candidate(shop, "passed"), candidate(shop, "passed")
+    refused = candidate(shop, "refused")
+    assert refused > newer > older
+    waiting = retrainer.waiting()
+    assert waiting is not None
+    assert waiting.number == newer
+    current = shop.experiments.current
+    assert current is not None
+    shop.experiments.act(current.name, "stop", "sue")
+    offered = shop.experiments.current
+    assert offered is not None
+    assert [variant.version for variant in offered.variants] == [1, newer]
+    assert retrainer.waiting() is None
+
+
+def test_a_verdict_against_an_older_champion_is_renewed_before_the_offer(shop: Shop) -> None:
+    """The champion changed while a candidate waited: it is gated again, and its card names the champion of today."""
+    retrainer = shop.retrainer(experiment={"offer": "automatic"})
+    shop.accept(3)
+    tried = candidate(shop, "passed")
+    retrainer.offer(tried, None, "sue")
+    waiting = candidate(shop, "passed")
+    retrainer.begin()
+    shop.experiments.promote(tried, "sue")
+    retrainer.wait(120)
+    card = shop.versions.card(waiting)
+    assert card.champion_version == tried
+    assert len(card.gate_words()) > 3
+    assert retrainer.runs()[0]["trigger"] == "gate"
+
+
+def test_what_did_not_pass_needs_a_reason(shop: Shop) -> None:
+    """A refused version is offered and promoted only with a reason, which is kept."""
+    retrainer = shop.retrainer()
+    number = candidate(shop, "refused")
+    with pytest.raises(Conflict, match="'refused': it is offered only with a reason"):
+        retrainer.offer(number, None, "sue")
+    with pytest.raises(Conflict, match="promoted only with a reason"):
+        retrainer.promote(number, "sue", "  ")
+    assert retrainer.offer(number, 0.2, "sue", "to see it fail").reason == "to see it fail"
+
+
+def test_a_checkpoint_is_added_through_the_gate(shop: Shop, tmp_path: Path) -> None:
+    """A plain save_pretrained directory is gated, registered as `added`, and can be offered; a wrong one is told why."""
+    plain = tmp_path / "plain"
+    shutil.copytree(shop.versions.path(1), plain)
+    (plain / "card.json").unlink()
+    retrainer = shop.retrainer()
+    retrainer.add(plain, "sue")
+    retrainer.wait(180)
+    (run,) = retrainer.runs()
+    assert run["version"] == 2, run
+    card = shop.versions.card(2)
+    assert (card.kind, card.champion_version) == ("added", 1)
+    (plain / "config.json").write_text(json.dumps({"model_type": "nonsense"}), encoding="utf-8")
+    retrainer.add(plain, "sue")
+    retrainer.wait(120)
+    assert retrainer.runs()[0]["state"] == "failed"
+    assert "config.json" in retrainer.runs()[0]["detail"] or "nonsense" in retrainer.runs()[0]["detail"]
+    assert shop.versions.numbers() == [1, 2]
+
+
+def trainer_of(run_id: str) -> psutil.Process:
+    """Return the training process of a run."""
+    for process in psutil.Process().children():
+        if any(run_id in word for word in process.cmdline()):
+            return process
+    raise AssertionError(f"no process of {run_id}")
