@@ -18,8 +18,6 @@ from collections.abc import AsyncIterator, Callable
 from html import escape
 from pathlib import Path
 
-import feedback.panel
-import feedback.review_panel
 import gradio as gr
 import uvicorn
 from fastapi import FastAPI, Request
@@ -28,6 +26,8 @@ from fastapi_offline import FastAPIOffline
 
 import analysis.panel
 import analysis.routes
+import feedback.panel
+import feedback.review_panel
 import feedback.routes
 import model.panel
 import model.routes
@@ -98,6 +98,7 @@ def _public(house: House, language: str) -> gr.Blocks:
 def _studio(house: House, language: str, report_of: Callable[[str], Report]) -> gr.Blocks:
     say = house.words.speaker(language)
     task = house.predictor.task
+    blocks: gr.Blocks
     with gr.Blocks(title=say("studio.title"), analytics_enabled=False) as blocks:
         up = "../" * (LANGUAGE_PATHS[language].count("/") + 1)
         gr.HTML(

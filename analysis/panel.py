@@ -76,7 +76,8 @@ def build(
     """Render the page inside the current `gr.Blocks` or `gr.Tab`.
 
     `experiments()` lists oldest first; `report(name)` makes a report; `act(name, action, author, reason)` gets pause, resume
-    or stop, by whom `author_of(request)` names. Both may raise an AmendError, which is shown in words. Everything is read anew at each load of the page.
+    or stop, by whom `author_of(request)` names. Both may raise an AmendError, which is shown in words. Everything is read
+    anew at each load of the page and each time its tab is opened.
     """
     root = Context.root_block
     if root is None:

@@ -149,7 +149,11 @@ def play(url: str, token: str, clients: Sequence[httpx.Client], items: Sequence[
         sent = _ok(client.post("/api/v1/corrections", json={"prediction_id": shown["id"], "output": item.output}))
         if sent["status"] != "accepted":
             _ok(staff.post("/api/v1/reviews", json={"correction_id": sent["id"], "verdict": "accept"}))
-        plain = {"spans": [{k: s[k] for k in ("start", "end", "label")} for s in shown["output"]["spans"]]} if "spans" in item.output else None
+        plain = (
+            {"spans": [{k: s[k] for k in ("start", "end", "label")} for s in shown["output"]["spans"]]}
+            if "spans" in item.output
+            else None
+        )
         return (plain or {"label": shown["output"].get("label")}) == item.output
 
     with ThreadPoolExecutor(THREADS) as pool:
@@ -187,7 +191,9 @@ def main() -> int:
     parser = arguments(__doc__, default_preset="full")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "ncbi_disease")
     parser.add_argument("--rounds", type=int, default=None)
-    parser.add_argument("--work", type=Path, default=None, help="keep demos, log and versions there (default: a temporary folder)")
+    parser.add_argument(
+        "--work", type=Path, default=None, help="keep demos, log and versions there (default: a temporary folder)"
+    )
     options = parser.parse_args()
     if not options.data.is_dir():
         print(f"{options.data} is not a folder: this benchmark needs ncbi_disease or banking77", file=sys.stderr)

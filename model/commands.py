@@ -121,5 +121,9 @@ def _follow(look: Callable[[], dict[str, Any]]) -> int:
                 bar.total, bar.n = progress["total"], progress["done"]
                 bar.set_description(progress["stage"])
             time.sleep(_POLL_SECONDS)
-    print(f"{run['id']}: {run['state']}" + (f", version {run['version']}" if run["version"] else "") + (f"; {run['detail']}" if run["detail"] else ""))
+    print(
+        f"{run['id']}: {run['state']}"
+        + (f", version {run['version']}" if run["version"] else "")
+        + (f"; {run['detail']}" if run["detail"] else "")
+    )
     return 0 if run["state"] in _PASSED_ON else 1

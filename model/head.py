@@ -17,7 +17,7 @@ from model.batches import length_batches, model_inputs
 
 STRENGTH = 0.1
 """scikit-learn's C for inputs of unit spread: best or within 1.3 points of it at 300, 1,000 and 3,000 texts of BANKING77
-(1,000 held-out training texts); on tags of NCBI-disease it makes no difference."""
+(1,000 held-out training texts); on tags of NCBI-disease, C from 0.03 to 1 moves F1 by half a point."""
 
 
 class HeadFitted(NamedTuple):

@@ -1,23 +1,20 @@
 """Model versions on disk: home/versions/v0001 and on, each a plain transformers directory with a card. The disk is the truth.
 
-`python -m model.versions list|add|export` works on a home directory that no app uses; it adds without gating.
+The command `python -m model.versions` is in model/commands.py.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
 import shutil
-import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from feedback.demo import load_demo
-from feedback.errors import AmendError, BadInput, Conflict, NotFound
+from feedback.errors import BadInput, Conflict, NotFound
 from model.card import CARD, Card, read_card
 from model.exports import FORMATS, add_foreign, export_version
 
@@ -149,48 +146,7 @@ def as_lines(versions: Versions) -> str:
     return "\n".join([*lines, *(f"ignored: {why}" for why in versions.problems())])
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """`list`, `add DIR` or `export N OUT` on a home directory that no app uses; return the exit status."""
-    options = _parser().parse_args(argv)
-    try:
-        versions = Versions(options.home)
-        if options.command == "list":
-            print(as_lines(versions) or "no version yet")
-        elif options.command == "export":
-            print(versions.export(options.number, options.out, options.format))
-        else:
-            print(
-                f"version {_added(versions, options)}: not gated; the app's Models page gates it, or model.train with a job does"
-            )
-    except (AmendError, OSError) as error:
-        print(f"model.versions: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def _added(versions: Versions, options: argparse.Namespace) -> int:
-    staged = versions.directory / f".added-{os.getpid()}.partial"
-    try:
-        return versions.adopt(add_foreign(load_demo(options.demo), options.directory, staged))
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m model.versions", description="The model versions of a home directory.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    listing = commands.add_parser("list", help="one line a version")
-    adding = commands.add_parser("add", help="register a save_pretrained directory, ungated")
-    adding.add_argument("directory")
-    adding.add_argument("--demo", type=Path, required=True, help="the demo's TOML")
-    exporting = commands.add_parser("export", help="write a version as a plain directory")
-    exporting.add_argument("number", type=int)
-    exporting.add_argument("out", type=Path)
-    exporting.add_argument("--format", default="transformers", choices=FORMATS)
-    for command in (listing, adding, exporting):
-        command.add_argument("--home", type=Path, required=True, help="the app's home directory")
-    return parser
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    from model.commands import versions_main
+
+    raise SystemExit(versions_main())

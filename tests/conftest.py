@@ -36,14 +36,14 @@ class WordsModel:
         return Answer({"label": f"v{version}"}, 0.75)
 
 
-@pytest.fixture()
+@pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     """A fresh log."""
     with Store(tmp_path / "home") as opened:
         yield opened
 
 
-@pytest.fixture()
+@pytest.fixture
 def experiments(store: Store) -> Experiments:
     """Experiments over the fresh log; version 1 is the champion."""
     made = Experiments(store)
@@ -51,19 +51,19 @@ def experiments(store: Store) -> Experiments:
     return made
 
 
-@pytest.fixture()
+@pytest.fixture
 def desk(store: Store, experiments: Experiments) -> Desk:
     """A desk whose policy believes two contributors who agree."""
     return Desk(store, WordsModel(), experiments, Agreement(2))
 
 
-@pytest.fixture()
+@pytest.fixture
 def ann() -> Visitor:
     """A visitor."""
     return Visitor("u_ann")
 
 
-@pytest.fixture()
+@pytest.fixture
 def bob() -> Visitor:
     """Another visitor."""
     return Visitor("u_bob")

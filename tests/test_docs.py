@@ -89,7 +89,9 @@ def test_a_wrong_demo_makes_the_front_door_say_so(tmp_path: Path) -> None:
     bad.write_text('name = "x"\n', encoding="utf-8")
     with pytest.raises(AmendError):
         load_demo(bad)
-    done = subprocess.run([sys.executable, str(ROOT / "app.py"), str(bad)], capture_output=True, text=True, check=False, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "app.py"), str(bad)], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
     assert done.returncode == 1
     assert "task is missing" in done.stderr
     assert "Traceback" not in done.stderr

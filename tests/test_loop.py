@@ -61,7 +61,9 @@ def live(life: Served, staff: httpx.Client, ann: httpx.Client, bob: httpx.Client
             assert shown["variant"] == "champion"
             said(person.post("/api/v1/corrections", json={"prediction_id": shown["id"], "output": {"label": "refund"}}))
     lone = said(ann.post("/api/v1/predictions", json={"input": "Has the courier got lost?"}))
-    sent = said(ann.post("/api/v1/corrections", json={"prediction_id": lone["id"], "output": {"label": "praise"}, "comment": "hm"}))
+    sent = said(
+        ann.post("/api/v1/corrections", json={"prediction_id": lone["id"], "output": {"label": "praise"}, "comment": "hm"})
+    )
     assert sent["status"] == "pending"
     said(staff.post("/api/v1/reviews", json={"correction_id": sent["id"], "verdict": "amend", "output": {"label": "track"}}))
     assert rows(life, "SELECT count(*) AS n FROM current_corrections WHERE status = 'accepted'")[0]["n"] == 61
@@ -73,7 +75,13 @@ def live(life: Served, staff: httpx.Client, ann: httpx.Client, bob: httpx.Client
     assert run["version"] == 2
     first, second = said(staff.get("/api/v1/versions"), 200)
     assert (first["champion"], second["champion"]) == (True, False)
-    assert {check["name"] for check in second["gate"]["checks"]} >= {"old_domain", "feedback", "sentences", "worse_share", "calibration"}
+    assert {check["name"] for check in second["gate"]["checks"]} >= {
+        "old_domain",
+        "feedback",
+        "sentences",
+        "worse_share",
+        "calibration",
+    }
     used = rows(life, "SELECT part, count(*) AS n FROM uses WHERE version = 2 GROUP BY part ORDER BY part")
     assert [row["part"] for row in used] == ["gate", "train"]
     assert sum(row["n"] for row in used) == 31  # one an input

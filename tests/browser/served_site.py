@@ -82,7 +82,7 @@ class Site:
         )
         self.staff = Staff(self.home)
         self.password = self.staff.first_password()
-        self._server = uvicorn.Server(uvicorn.Config(self._app(widget), log_level="error", ws="none"))
+        self._server = uvicorn.Server(uvicorn.Config(self._app(widget), log_level="error", ws="none", proxy_headers=False))
         listening = socket.socket()
         listening.bind(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"

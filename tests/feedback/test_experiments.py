@@ -31,7 +31,9 @@ def test_shares_are_kept(experiments: Experiments) -> None:
     assert 0.26 <= counted["b"] / 2000 <= 0.34
 
 
-def test_the_exposure_is_stored_once_and_before_the_answer(experiments: Experiments, desk: Desk, store: Store, ann: Visitor) -> None:
+def test_the_exposure_is_stored_once_and_before_the_answer(
+    experiments: Experiments, desk: Desk, store: Store, ann: Visitor
+) -> None:
     """Two predictions of one visitor: one exposure, not later than the first prediction, same variant."""
     experiments.declare(two())
     first, second = desk.predict(ann, "one"), desk.predict(ann, "two")
@@ -41,7 +43,9 @@ def test_the_exposure_is_stored_once_and_before_the_answer(experiments: Experime
     assert exposures[0]["created"] <= first.created
 
 
-def test_a_visitor_keeps_the_variant_when_shares_change_and_after_a_restart(experiments: Experiments, desk: Desk, store: Store) -> None:
+def test_a_visitor_keeps_the_variant_when_shares_change_and_after_a_restart(
+    experiments: Experiments, desk: Desk, store: Store
+) -> None:
     """Reweighing moves nobody who has met a variant with a share left, nor does opening the log again."""
     experiments.declare(two())
     visitors = [Visitor(f"u_{n}") for n in range(40)]

@@ -75,7 +75,14 @@ def _fields(text: str) -> set[str]:
 
 @pytest.mark.parametrize(
     ("header", "language"),
-    [("", "en"), ("zh-CN,zh;q=0.9,en;q=0.8", "zh"), ("de,zh;q=0.5,en;q=0.4", "zh"), ("en-GB,zh", "en"), ("fr", "en"), ("zh;q=0,en", "en")],
+    [
+        ("", "en"),
+        ("zh-CN,zh;q=0.9,en;q=0.8", "zh"),
+        ("de,zh;q=0.5,en;q=0.4", "zh"),
+        ("en-GB,zh", "en"),
+        ("fr", "en"),
+        ("zh;q=0,en", "en"),
+    ],
 )
 def test_the_browsers_language_is_followed(header: str, language: str) -> None:
     """Accept-Language by quality, English where none of ours is wished for."""
@@ -152,7 +159,7 @@ def test_imports_are_checked(store: Store) -> None:
         import_rows(store, "passwords", [])
     with pytest.raises(BadInput, match="line 2: not JSON"):
         read_rows(b'{"a": 1}\n{oops\n', "jsonl", "f.jsonl")
-    with pytest.raises(BadInput, match="missing: .*unknown: colour"):
+    with pytest.raises(BadInput, match=r"missing: .*unknown: colour"):
         import_rows(store, "reviews", [{"colour": "red"}])
     row = {"id": "r", "correction_id": "c_gone", "verdict": "accept", "output": None, "reviewer": "x", "reason": ""}
     import_rows(store, "reviews", [{**row, "created": "2026-01-01T00:00:00"}])
@@ -184,7 +191,9 @@ def test_the_store_command_without_an_app(desk: Desk, store: Store, tmp_path: Pa
     home = str(tmp_path / "home")
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "-m", "feedback.store", "--home", home, *words], capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [sys.executable, "-m", "feedback.store", "--home", home, *words], capture_output=True, text=True, check=False
+        )
 
     held = run("check")
     assert held.returncode == 1

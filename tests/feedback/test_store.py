@@ -194,7 +194,9 @@ def test_kill_9_with_constant_checkpoints_loses_nothing_acknowledged(tmp_path: P
     acknowledged = -1
     for round_ in range(6):
         process = subprocess.Popen(
-            [sys.executable, "-c", _STORM, str(tmp_path), str(acknowledged + 1000 * (round_ > 0) + 1)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", _STORM, str(tmp_path), str(acknowledged + 1000 * (round_ > 0) + 1)],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert process.stdout is not None
         seen = [int(process.stdout.readline()) for _ in range(20 + 7 * round_)]

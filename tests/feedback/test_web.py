@@ -55,10 +55,12 @@ class Site:
 
 def demo_of(tmp_path: Path, **settings: object) -> Demo:
     """Return a demo with these settings."""
-    return Demo.model_validate({"path": tmp_path / "t.toml", "name": "t", "task": "any", "title": "T", "data": {"train": "x"}, **settings})
+    return Demo.model_validate(
+        {"path": tmp_path / "t.toml", "name": "t", "task": "any", "title": "T", "data": {"train": "x"}, **settings}
+    )
 
 
-@pytest.fixture()
+@pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     """A site with default settings."""
     home = Home(tmp_path / "home")
@@ -81,7 +83,12 @@ def test_predict_correct_list_withdraw(site: Site) -> None:
     sent = client.post("/api/v1/corrections", json={"prediction_id": answer["id"], "output": {"label": "v3"}, "comment": "c"})
     assert (sent.status_code, sent.json()["status"]) == (201, "pending")
     (given,) = client.get("/api/v1/corrections").json()
-    assert (given["id"], given["shown"], given["output"], given["comment"]) == (sent.json()["id"], {"label": "v1"}, {"label": "v3"}, "c")
+    assert (given["id"], given["shown"], given["output"], given["comment"]) == (
+        sent.json()["id"],
+        {"label": "v1"},
+        {"label": "v3"},
+        "c",
+    )
     assert client.delete(f"/api/v1/corrections/{given['id']}").status_code == 204
     assert client.get("/api/v1/corrections").json()[0]["status"] == "withdrawn"
 
@@ -269,4 +276,10 @@ def test_a_proxys_path_prefix_is_honoured(site: Site) -> None:
 def test_the_openapi_description_names_every_route(site: Site) -> None:
     """Every documented route of this room is in the description."""
     paths = site.client().get("/api/openapi.json").json()["paths"]
-    assert {"/api/v1/predictions", "/api/v1/corrections", "/api/v1/corrections/{correction_id}", "/api/v1/reviews", "/healthz"} <= set(paths)
+    assert {
+        "/api/v1/predictions",
+        "/api/v1/corrections",
+        "/api/v1/corrections/{correction_id}",
+        "/api/v1/reviews",
+        "/healthz",
+    } <= set(paths)

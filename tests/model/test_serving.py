@@ -14,11 +14,12 @@ from feedback.demo import Demo
 from feedback.errors import BadInput, Busy, Conflict, NotFound
 from model.answering import open_version
 from model.card import Card, read_card
+from model.commands import versions_main
 from model.job import Job
 from model.progress import Progress
 from model.serve import KEPT, Predictor
 from model.train import run_job
-from model.versions import Versions, as_lines, main
+from model.versions import Versions, as_lines
 
 
 @pytest.fixture
@@ -102,13 +103,15 @@ def test_a_new_gate_result_replaces_the_old(versions: Versions, tmp_path: Path) 
     assert not copy.exists()
 
 
-def test_the_command_lists_and_exports(versions: Versions, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_lists_and_exports(
+    versions: Versions, text_demo: Demo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """`list` prints a line a version, `export` writes one; a wrong number is one line on stderr and status 1."""
-    home = ["--home", str(versions.directory.parent)]
-    assert main(["list", *home]) == 0
+    place = ["--demo", str(text_demo.path), "--home", str(versions.directory.parent)]
+    assert versions_main([*place, "list"]) == 0
     assert capsys.readouterr().out.count('"number"') == 2
-    assert main(["export", "1", str(tmp_path / "out"), *home]) == 0
-    assert main(["export", "8", str(tmp_path / "out2"), *home]) == 1
+    assert versions_main([*place, "export", "1", str(tmp_path / "out")]) == 0
+    assert versions_main([*place, "export", "8", str(tmp_path / "out2")]) == 1
     assert "no model version 8" in capsys.readouterr().err
 
 
