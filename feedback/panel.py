@@ -35,6 +35,13 @@ _FONTS = (
 )
 _MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 
+# In the page itself, so that it is there under any path prefix.
+_ICON = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E"
+    "%3Crect width='32' height='32' rx='8' fill='%234f46e5'/%3E"
+    "%3Cpath d='M9 17l5 5 9-12' fill='none' stroke='white' stroke-width='3.5' stroke-linecap='round'/%3E%3C/svg%3E"
+)
+
 VisitorOf = Callable[[gr.Request], Visitor]
 
 
@@ -66,8 +73,8 @@ def css() -> str:
 
 
 def head(language: str) -> str:
-    """Return what a page of ours adds to the document's head: its language, before anything is drawn or read out."""
-    return f'<script>document.documentElement.lang = "{_tag(language)}";</script>'
+    """Return what a page of ours adds to the document's head: its language, before anything is read out, and its icon."""
+    return f'<link rel="icon" href="{_ICON}"><script>document.documentElement.lang = "{_tag(language)}";</script>'
 
 
 def build(

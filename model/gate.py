@@ -18,7 +18,7 @@ from model.paired import LEVEL, Paired, calibration_error, paired_counts
 from model.task import Task
 
 OLD_MARGIN = 0.005
-"""Old domain: the point difference must reach -0.5 points, and its lower bound -max(0.5 points, the resolution)."""
+"""Old domain: the difference must reach -max(0.5 points, 1 standard error), its lower bound -max(0.5 points, the resolution)."""
 FEEDBACK_ALPHA = 0.1
 """Feedback slice: one-sided p must be below this, and the point difference above 0."""
 FEEDBACK_LEAST = 20
@@ -30,8 +30,9 @@ CLASS_MARGIN = 0.02
 CLASS_LEAST = 5
 """Each class: with fewer true items of it a class is not judged, but said to be unseen."""
 WORSE_SHARE = 0.05
-"""At most 5 % of the sentences may get a worse answer, whatever else gets better; a candidate far above a weak champion
-can break this rule too: it is a rule about surprise, and a person may still offer the candidate with a reason."""
+WORSE_TO_BETTER = 0.25
+"""At most 5 % of the sentences may get a worse answer, or a quarter of the share that gets a better one where that is more:
+a candidate far above a weak champion changes many answers (docs/decisions.md has the figures)."""
 SIGN_ALPHA = 0.05
 """Sentences made worse must not outnumber those made better at this level (exact sign test)."""
 ECE_MARGIN = 0.01
@@ -95,10 +96,10 @@ def _old_domain(pairs: Paired, random: np.random.Generator) -> Check:
             "old_domain", None, None, None, "undecided", 0, "There is no validation data of the old domain: nothing can be said."
         )
     difference, lower = pairs.difference(), pairs.lower_bound(random, RESAMPLES)
-    margin = -max(OLD_MARGIN, pairs.resolution())
-    verdict: CheckVerdict = "pass" if difference >= -OLD_MARGIN and lower >= margin - 1e-12 else "fail"
+    margin, least = -max(OLD_MARGIN, pairs.resolution()), -max(OLD_MARGIN, pairs.standard_error())
+    verdict: CheckVerdict = "pass" if difference >= least and lower >= margin - 1e-12 else "fail"
     words = (
-        f"Old domain: {points(difference)} points on {len(pairs)} items (at least {points(-OLD_MARGIN)}); with 95 % certainty not below "
+        f"Old domain: {points(difference)} points on {len(pairs)} items (at least {points(least)}); with 95 % certainty not below "
         f"{points(lower)} (at least {points(margin)})."
     )
     return Check("old_domain", difference, lower, margin, verdict, len(pairs), words)
@@ -168,8 +169,9 @@ def _sentences(old: Paired, new: Paired) -> list[Check]:
     words = f"Sentences: {better} better, {worse} worse of {items}; worse outnumber better with p {p:.3f} (exact sign test, {SIGN_ALPHA:g} asked)."
     sign = Check("sentences", (better - worse) / items, p, 0.0, "fail" if p < SIGN_ALPHA else "pass", items, words)
     share = worse / items
-    words = f"Sentences made worse: {share:.1%} of {items} (at most {WORSE_SHARE:.0%})."
-    ceiling = Check("worse_share", share, None, WORSE_SHARE, "pass" if share <= WORSE_SHARE else "fail", items, words)
+    most = max(WORSE_SHARE, WORSE_TO_BETTER * better / items)
+    words = f"Sentences made worse: {share:.1%} of {items} (at most {most:.1%})."
+    ceiling = Check("worse_share", share, None, most, "pass" if share <= most else "fail", items, words)
     return [sign, ceiling]
 
 
@@ -238,7 +240,7 @@ def _power(old: Paired, new: Paired, random: np.random.Generator, rounds: int = 
     rates = []
     for true in (0.0, 0.005, -0.005):
         measured = random.normal(true, error, rounds)
-        passed = (measured >= -OLD_MARGIN) & (measured - norm.ppf(1 - LEVEL) * error >= margin)
+        passed = (measured >= -max(OLD_MARGIN, error)) & (measured - norm.ppf(1 - LEVEL) * error >= margin)
         if len(new) >= FEEDBACK_LEAST and new.standard_error() > 0:
             passed &= random.normal(true, new.standard_error(), rounds) > norm.ppf(1 - FEEDBACK_ALPHA) * new.standard_error()
         rates.append(float(passed.mean()))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -272,6 +273,8 @@ class Retrainer:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
+                # Training shares the cores with serving: threads that wait must sleep, not spin.
+                env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
             )
         with contextlib.suppress(psutil.Error):  # it may have ended already
             psutil.Process(self._process.pid).nice(_NICE)

@@ -90,6 +90,14 @@ def test_more_than_five_in_a_hundred_worse_is_refused(task: Task) -> None:
     assert result.verdict == "refused"
 
 
+def test_a_quarter_as_many_worse_as_better_is_borne(task: Task) -> None:
+    """From a weak champion: 90 of 302 better and 16 (5.3 %) worse passes the ceiling; the same 16 for 50 better does not."""
+    for better, verdict in ((90, "pass"), (50, "fail")):
+        before = [False] * better + [True] * (302 - better)
+        after = [True] * better + [False] * 16 + [True] * (286 - better)
+        assert _check(run_gate(task, _slice(before, after), EMPTY), "worse_share").verdict == verdict
+
+
 def test_overconfidence_is_refused(task: Task) -> None:
     """Equal answers with confidence 0.99 instead of the 0.9 that is true: refused for calibration alone."""
     result = run_gate(task, _slice(_rights(40, 400), _rights(40, 400), 0.9, 0.99), _slice(_rights(30, 60), _rights(15, 60), 0.9))
