@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 
 import httpx
 import pytest
@@ -49,7 +49,13 @@ def proxied(target: str, seen: list[str]) -> Iterator[str]:
         return response
 
     methods = ["GET", "POST", "DELETE", "PUT", "HEAD"]
-    app = Starlette(routes=[Route("/{path:path}", forward, methods=methods)])
+
+    @asynccontextmanager
+    async def life(_: Starlette) -> AsyncIterator[None]:
+        yield
+        await client.aclose()
+
+    app = Starlette(routes=[Route("/{path:path}", forward, methods=methods)], lifespan=life)
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
