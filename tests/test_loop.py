@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pandas as pd
 import pytest
 from gradio_client import Client
 
@@ -155,3 +158,34 @@ def test_gradio_client_can_ask_and_correct(life: Served) -> None:
         client.close()
     stored = rows(life, f"SELECT output::VARCHAR AS o, comment FROM corrections WHERE id = '{sent['id']}'")
     assert (json.loads(stored[0]["o"]), stored[0]["comment"]) == ({"label": "refund"}, "by program")
+
+
+def command(life: Served, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of ours beside the running app, on its home."""
+    home = str(life.house.home.directory)
+    return subprocess.run(
+        [sys.executable, "-m", words[0], "--demo", str(life.house.demo.path), "--home", home, *words[1:]],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_commands_ask_the_running_app(life: Served, tmp_path: Path) -> None:
+    """export, import, check, backup, list, export of a version and a retraining work while the app holds the log."""
+    out = tmp_path / "corrections.parquet"
+    exported = command(life, "feedback.store", "export", "corrections", str(out))
+    assert exported.returncode == 0, exported.stderr
+    assert len(pd.read_parquet(out)) == rows(life, "SELECT count(*) AS n FROM corrections")[0]["n"]
+    assert "0 rows stored" in command(life, "feedback.store", "import", "corrections", str(out)).stdout
+    assert command(life, "feedback.store", "check").stdout.strip() == "the log hangs together"
+    assert Path(command(life, "feedback.store", "backup").stdout.strip()).exists()
+    assert '"number": 2' in command(life, "model.versions", "list").stdout
+    plain = tmp_path / "plain"
+    assert command(life, "model.versions", "export", "1", str(plain)).returncode == 0
+    assert (plain / "config.json").exists()
+    retrained = command(life, "model.retrain")
+    assert retrained.returncode == 0, retrained.stderr
+    assert ", version " in retrained.stdout
+    added = command(life, "model.versions", "add", str(plain))
+    assert added.returncode == 0, added.stderr
+    kinds = [card.kind for card in life.house.versions.cards()]
+    assert kinds[-2:] == ["retrain", "added"]

@@ -34,7 +34,9 @@ def proxied(target: str, seen: list[str]) -> Iterator[str]:
         headers = {key: value for key, value in request.headers.items() if key != "host"}
         headers |= {"host": request.headers["host"], "x-forwarded-prefix": PREFIX, "x-forwarded-for": "203.0.113.7"}
         path = request.url.path.removeprefix(PREFIX) or "/"
-        outgoing = client.build_request(request.method, path, params=request.query_params, headers=headers, content=await request.body())
+        outgoing = client.build_request(
+            request.method, path, params=request.query_params, headers=headers, content=await request.body()
+        )
         answer = await client.send(outgoing, stream=True)
 
         async def body() -> AsyncIterator[bytes]:

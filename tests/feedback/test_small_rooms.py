@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from string import Formatter
 
@@ -20,6 +23,7 @@ from feedback.staff import Staff
 from feedback.store import Store
 from feedback.training_set import GATE_SHARE, accepted, freeze, part_of, read_snapshot
 from feedback.transfer import FORMS, check_log, export_table, import_rows, read_rows
+from feedback.webhook import Webhook
 from feedback.words import LANGUAGES, Words, preferred
 from tests.conftest import ROOT
 
@@ -206,3 +210,32 @@ def test_the_store_command_without_an_app(desk: Desk, store: Store, tmp_path: Pa
     assert "0 rows stored, 1 were there already" in run("import", "predictions", str(out)).stdout
     assert run("check").stdout.strip() == "the log hangs together"
     assert Path(run("backup").stdout.strip()).exists()
+
+
+def test_the_webhook_is_told_and_a_failure_is_remembered() -> None:
+    """One POST of JSON with event, demo and facts; an address that does not answer is remembered, not raised."""
+    heard: list[dict[str, object]] = []
+
+    class Ear(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Ear) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        hook = Webhook(f"http://127.0.0.1:{server.server_port}/", "disease")
+        hook.tell("candidate", version=7, state="passed")
+        thread.join(10)
+    assert {"event": "candidate", "demo": "disease", "version": 7, "state": "passed"}.items() <= heard[0].items()
+    deaf = Webhook("http://127.0.0.1:9/", "disease")
+    deaf.tell("alarm")
+    deadline = time.monotonic() + 15
+    while deaf.last is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert deaf.last is not None
+    assert deaf.last.error

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -212,6 +214,25 @@ def test_a_checkpoint_is_added_through_the_gate(shop: Shop, tmp_path: Path) -> N
     assert retrainer.runs()[0]["state"] == "failed"
     assert "config.json" in retrainer.runs()[0]["detail"] or "nonsense" in retrainer.runs()[0]["detail"]
     assert shop.versions.numbers() == [1, 2]
+
+
+def test_the_command_does_the_round_itself_where_no_app_runs(shop: Shop) -> None:
+    """`python -m model.retrain` opens the log, trains, gates and registers; with the log held it says by whom."""
+    shop.accept(3)
+
+    def run() -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "model.retrain", "--demo", str(shop.demo.path), "--home", str(shop.home.directory)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert "in use by process" in run().stderr
+    shop.store.close()
+    done = run()
+    assert done.returncode == 0, done.stderr
+    assert "version 2" in done.stdout
+    with Store(shop.home.directory) as store:
+        (row,) = store.rows("SELECT state, version, author FROM current_training_runs")
+    assert (row["version"], row["author"]) == (2, "command")
+    assert row["state"] in ("passed", "undecided", "refused")
 
 
 def trainer_of(run_id: str) -> psutil.Process:
