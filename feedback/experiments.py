@@ -39,10 +39,15 @@ class Experiments:
         self._champion: int | None = None
         self._exposed: dict[str, tuple[str, int]] = {}  # contributor -> (variant, newest experiment number)
         self._listeners: list[Callable[[], None]] = []
+        self._prepare: Callable[[int], None] = lambda version: None
         self._load()
 
+    def before_serving(self, prepare: Callable[[int], None]) -> None:
+        """Call `prepare(version)` before a version starts to serve (to load it), outside of every lock."""
+        self._prepare = prepare
+
     def on_change(self, listener: Callable[[], None]) -> None:
-        """Call `listener` after every change of what serves (to warm the versions that are now needed)."""
+        """Call `listener` after every change of what serves."""
         self._listeners.append(listener)
 
     def _load(self) -> None:
@@ -130,14 +135,22 @@ class Experiments:
 
     # -- changes -------------------------------------------------------------------------------------------------
 
-    def declare(self, experiment: Experiment) -> Experiment:
-        """Start a new experiment. Raises Conflict while another runs, BadInput for shares that do not add up."""
+    def declare(self, experiment: Experiment, champion: int | None = None) -> Experiment:
+        """Start a new experiment. Raises Conflict while another runs, BadInput for shares that do not add up.
+
+        `champion`: refuse with Conflict where the champion is another by now.
+        """
+        _check_variants(experiment.variants)
+        if self._current is None:
+            for variant in experiment.variants:
+                self._prepare(variant.version)
         with self._lock:
+            if champion is not None and champion != self.champion:
+                raise Conflict(f"the champion is version {self.champion} by now, not {champion}: look again")
             if self._current:
                 raise Conflict(f"experiment {self._current.name!r} is {self._current.state}: stop or decide it first")
             if any(known.name == experiment.name for known in self.all()):
                 raise Conflict(f"an experiment named {experiment.name!r} exists already: names are used once")
-            _check_variants(experiment.variants)
             stored = replace(
                 experiment, number=1, state="running", salt=experiment.salt or f"{experiment.name}:{new_id('x')}", created=now()
             )
@@ -150,25 +163,18 @@ class Experiments:
         self, version: int, *, share: float, author: str, reason: str = "", defaults: Mapping[str, Any] | None = None
     ) -> Experiment:
         """Make a version the challenger of the champion in a new experiment; again is no change."""
-        with self._lock:
-            if self._current and any(v.version == version for v in self._current.variants[1:]):
-                return self._current
-            if version == self.champion:
-                raise Conflict(f"version {version} is the champion: offer another version against it")
-            if not 0 < share < 1:
-                raise BadInput(f"share {share:g}: the challenger's share must be between 0 and 1")
-            name = self._fresh_name(f"v{version}-against-v{self.champion}")
-            return self.declare(
-                Experiment(
-                    name=name,
-                    number=1,
-                    state="running",
-                    variants=(Variant(CHAMPION, self.champion, 1 - share), Variant(f"v{version}", version, share)),
-                    author=author,
-                    reason=reason,
-                    **dict(defaults or {}),
-                )
-            )
+        current, champion = self._current, self.champion
+        if current and any(v.version == version for v in current.variants[1:]):
+            return current
+        if version == champion:
+            raise Conflict(f"version {version} is the champion: offer another version against it")
+        if not 0 < share < 1:
+            raise BadInput(f"share {share:g}: the challenger's share must be between 0 and 1")
+        variants = (Variant(CHAMPION, champion, 1 - share), Variant(f"v{version}", version, share))
+        name = self._fresh_name(f"v{version}-against-v{champion}")
+        return self.declare(
+            Experiment(name, 1, "running", variants, author=author, reason=reason, **dict(defaults or {})), champion=champion
+        )
 
     def act(self, name: str, action: str, author: str, reason: str = "") -> Experiment:
         """Pause (the kill switch), resume or stop an experiment; each is a new number of it."""
@@ -204,17 +210,16 @@ class Experiments:
 
     def roll_back(self, author: str, reason: str = "") -> Promotion:
         """Give the champion's place back to whoever held it before. Raises Conflict where nobody did."""
-        with self._lock:
-            history = self._store.rows("SELECT version, previous, kind FROM promotions ORDER BY created, rowid")
-            trail: list[int] = []
-            for row in history:
-                if row["kind"] == "rollback" and len(trail) > 1:
-                    trail.pop()
-                else:
-                    trail.append(int(row["version"]))
-            if len(trail) < 2:
-                raise Conflict("there is no earlier champion to go back to")
-            return self._move(trail[-2], "rollback", author, reason)
+        history = self._store.rows("SELECT version, previous, kind FROM promotions ORDER BY created, rowid")
+        trail: list[int] = []
+        for row in history:
+            if row["kind"] == "rollback" and len(trail) > 1:
+                trail.pop()
+            else:
+                trail.append(int(row["version"]))
+        if len(trail) < 2:
+            raise Conflict("there is no earlier champion to go back to")
+        return self._move(trail[-2], "rollback", author, reason)
 
     def begin(self, version: int, author: str) -> None:
         """Make the first version the champion of a log that has none."""
@@ -224,6 +229,7 @@ class Experiments:
                 self._champion = version
 
     def _move(self, version: int, kind: Any, author: str, reason: str) -> Promotion:
+        self._prepare(version)
         with self._lock:
             if version == self.champion and kind == "promote":
                 rows = self._store.rows("SELECT * FROM champion")

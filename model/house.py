@@ -57,13 +57,9 @@ def open_house(demo: Demo, home: Home, words: Words) -> House:
                 experiments.declare(declared)
         task = versions.card(experiments.champion).bound_task()
         predictor = Predictor(versions, task=task, queue=demo.limits.queue)
-
-        def warm() -> None:
-            for version in experiments.serving():
-                predictor.warm(version)
-
-        warm()
-        experiments.on_change(warm)
+        for version in experiments.serving():
+            predictor.warm(version)
+        experiments.before_serving(predictor.warm)
         webhook = Webhook(demo.server.webhook, demo.name)
         retrainer = Retrainer(demo, home, store, experiments, versions, webhook)
         limits = Limits(demo.limits)

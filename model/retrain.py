@@ -5,20 +5,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
-import os
-import shutil
 import subprocess
-import sys
 import threading
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import psutil
+from typing import Any
 
 from feedback.demo import Demo
 from feedback.errors import AmendError, Busy, Conflict, NotFound
@@ -29,22 +22,11 @@ from feedback.store import Store
 from feedback.training_set import Snapshot, accepted, freeze, read_snapshot
 from feedback.webhook import Delivery, Webhook
 from model.job import Job, Kind
+from model.process import Progress, RunDirectory
 from model.versions import Card, Versions
 
 _log = logging.getLogger("amend.retrain")
-_NICE = 10  # training gives way to predictions
 _TICK_SECONDS = 5.0
-
-
-class Progress(NamedTuple):
-    """Where a training process is: `done` of `total` in `stage`; `loss` where it is known."""
-
-    run: str
-    stage: str
-    done: int
-    total: int
-    loss: float | None
-    message: str
 
 
 class Retrainer:
@@ -76,20 +58,7 @@ class Retrainer:
     def progress(self) -> Progress | None:
         """Return where the running training is, or None where none runs."""
         run = self._run
-        if run is None:
-            return None
-        try:
-            said = json.loads(self._progress_file(run.id).read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # it has not written anything yet
-            said = {}
-        return Progress(
-            run.id,
-            said.get("stage", "starting"),
-            said.get("done", 0),
-            said.get("total", 0),
-            said.get("loss"),
-            said.get("message", ""),
-        )
+        return None if run is None else self._directory(run.id).progress()
 
     def waiting(self) -> Card | None:
         """Return the passed candidate that waits for its turn: the newest one that no experiment has tried."""
@@ -228,7 +197,7 @@ class Retrainer:
     def _recover(self) -> None:
         cut = [row for row in self.runs() if row["state"] == "started"]
         for row in cut:
-            shutil.rmtree(self._home.runs / row["id"] / "candidate", ignore_errors=True)
+            self._directory(row["id"]).drop_candidate()
             fields = {name: row[name] for name in ("id", "snapshot", "examples", "version", "trigger", "author")}
             self._store.add(TrainingRun(state="interrupted", detail="the app ended while it ran; started anew", **fields))
         again = [row for row in cut if row["trigger"] not in ("gate", "added")]
@@ -245,12 +214,12 @@ class Retrainer:
             raise Busy("the app is stopping")
 
     def _job(self, run: TrainingRun, kind: Kind, champion: int, snapshot: Snapshot | None) -> Job:
-        directory = self._home.runs / run.id
-        directory.mkdir(parents=True)
+        directory = self._directory(run.id)
+        directory.path.mkdir(parents=True)
         return Job(
             demo=str(self._demo.path),
-            out=str(directory / "candidate"),
-            progress=str(self._progress_file(run.id)),
+            out=str(directory.candidate),
+            progress=str(directory.progress_file),
             method=self._demo.training.method,
             kind=kind,
             number=self._versions.next_number(),
@@ -263,21 +232,8 @@ class Retrainer:
         )
 
     def _launch(self, run: TrainingRun, job: Job) -> TrainingRun:
-        directory = self._home.runs / run.id
-        job_file = directory / "job.json"
-        job_file.write_text(job.to_json(), encoding="utf-8")
         self._store.add(run)
-        with (directory / "output.txt").open("wb") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "model.train", "--job", str(job_file)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                # Training shares the cores with serving: threads that wait must sleep, not spin.
-                env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
-            )
-        with contextlib.suppress(psutil.Error):  # it may have ended already
-            psutil.Process(self._process.pid).nice(_NICE)
+        self._process = self._directory(run.id).launch(job)
         self._run, self._cancelled_by = run, ""
         self._watcher = threading.Thread(target=self._watch, args=(run, self._process), name=f"watch-{run.id}", daemon=True)
         self._watcher.start()
@@ -285,16 +241,19 @@ class Retrainer:
 
     def _watch(self, run: TrainingRun, process: subprocess.Popen[bytes]) -> None:
         status = process.wait()
-        candidate = self._home.runs / run.id / "candidate"
+        directory = self._directory(run.id)
         if self._stopping.is_set() and status != 0:
             self._run = self._process = None
             return  # the row stays "started": the next start takes it up
         try:
-            ended = self._register(run, candidate) if status == 0 else self._failed(run, status)
+            ended = self._register(run, directory.candidate) if status == 0 else self._failed(run, status)
         except (AmendError, OSError) as error:
-            shutil.rmtree(candidate, ignore_errors=True)
+            directory.drop_candidate()
             ended = replace(run, state="failed", detail=f"trained, but not registered: {error}", created=now())
-        self._store.add(ended)
+        try:
+            self._store.add(ended)
+        except AmendError as error:  # a full disk: the next start finds the run "started" and takes it up
+            _log.error("the end of training %s (%s) could not be stored: %s", run.id, ended.state, error)
         self._run = self._process = None
         self._webhook.tell("candidate", run=run.id, state=ended.state, version=ended.version, detail=ended.detail)
         if ended.state == "passed":
@@ -314,13 +273,12 @@ class Retrainer:
         return replace(run, state=_state(card), version=number, detail=run.detail, created=now())
 
     def _failed(self, run: TrainingRun, status: int) -> TrainingRun:
-        shutil.rmtree(self._home.runs / run.id / "candidate", ignore_errors=True)
+        directory = self._directory(run.id)
+        directory.drop_candidate()
         if self._cancelled_by:
             return replace(run, state="cancelled", detail=f"cancelled by {self._cancelled_by}", created=now())
-        progress = self.progress()
-        message = (
-            progress.message if progress and progress.stage == "failed" else f"the training process ended with status {status}"
-        )
+        said = directory.progress()
+        message = said.message if said.stage == "failed" else f"the training process ended with status {status}"
         return replace(run, state="failed", detail=message, created=now())
 
     def _offer_waiting(self) -> None:
@@ -342,8 +300,8 @@ class Retrainer:
         rows = self._store.rows("SELECT snapshot FROM training_runs WHERE snapshot <> '' ORDER BY created DESC LIMIT 1")
         return str(rows[0]["snapshot"]) if rows else ""
 
-    def _progress_file(self, run_id: str) -> Path:
-        return self._home.runs / run_id / "progress.json"
+    def _directory(self, run_id: str) -> RunDirectory:
+        return RunDirectory(self._home.runs / run_id)
 
 
 def _state(card: Card) -> Any:
