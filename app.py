@@ -67,12 +67,15 @@ def create_app(house: House) -> FastAPI:
     problems.install(app)
     identity.install(app, home=house.home, staff=house.staff, demo=demo)
     app.include_router(
-        health.router(demo.name, house.store, house.experiments, lambda version: version in house.predictor.loaded())
+        health.router(
+            demo.name, house.home.identity, house.store, house.experiments, lambda version: version in house.predictor.loaded()
+        )
     )
     app.include_router(feedback.routes.router(house.desk, house.experiments, house.store, house.home.backups))
     app.include_router(model.routes.router(house.retrainer, house.experiments, house.versions))
     app.include_router(analysis.routes.router(report_of, feedback.routes.staff))
     app.include_router(login.router(house.staff, house.limits, words, identity.login_cookie(demo.name), demo.server.embed))
+    problems.unknown_api(app)
     for language in reversed(LANGUAGES):  # longer paths first: "/" would swallow "/zh"
         path = LANGUAGE_PATHS[language]
         _mount(app, _studio(house, language, report_of), f"{path}/studio", lambda request: visitor_of(request).staff, language)

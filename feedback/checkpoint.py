@@ -45,7 +45,8 @@ def copy_live(source: Path, target: Path) -> None:
 def guarded_checkpoint(con: duckdb.DuckDBPyConnection, file: Path) -> None:
     """Checkpoint with a copy to fall back on. The caller holds the only writer, and nothing is in a transaction.
 
-    Raises OSError or CalledProcessError where the copy fails (disk full): the database is then untouched.
+    Raises OSError or CalledProcessError where the copy fails (disk full): the database is then untouched. Whatever is
+    raised after that leaves the copy: the caller puts it back (undo_interrupted) before anything else is acknowledged.
     """
     final = _copy_directory(file)
     partial = final.with_name(final.name + ".partial")
@@ -63,6 +64,11 @@ def guarded_checkpoint(con: duckdb.DuckDBPyConnection, file: Path) -> None:
     fsync(file.parent)
     con.execute("CHECKPOINT")
     drop_copy(file)
+
+
+def copy_is_there(file: Path) -> bool:
+    """Return whether a copy waits: nothing may be acknowledged until it is dropped or put back."""
+    return _copy_directory(file).is_dir()
 
 
 def drop_copy(file: Path) -> None:
@@ -92,8 +98,12 @@ def undo_interrupted(file: Path) -> bool:
         source = final / path.name
         if source.exists():
             staged = path.with_name(path.name + ".restored")
-            shutil.copyfile(source, staged)
-            fsync(staged)
+            staged.unlink(missing_ok=True)
+            try:
+                os.link(source, staged)  # needs no space: the disk may be full, and the copy stays whole until it is dropped
+            except OSError:  # a file system without hard links
+                shutil.copyfile(source, staged)
+                fsync(staged)
             os.replace(staged, path)
     fsync(file.parent)
     drop_copy(file)

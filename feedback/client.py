@@ -24,7 +24,7 @@ class RunningApp:
 
     def __init__(self, url: str, token: str) -> None:
         self.url = url
-        self._client = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+        self._client = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=600)
 
     def __enter__(self) -> RunningApp:
         return self
@@ -34,17 +34,23 @@ class RunningApp:
 
     def get(self, path: str, **params: Any) -> Any:
         """GET a JSON answer; raise Refused with the app's words."""
-        return self._checked(self._client.get(path, params=params)).json()
+        return self._asked("GET", path, params=params).json()
 
     def content(self, path: str, **params: Any) -> bytes:
         """GET a file; raise Refused with the app's words."""
-        return self._checked(self._client.get(path, params=params)).content
+        return self._asked("GET", path, params=params).content
 
     def post(self, path: str, body: Any) -> Any:
         """POST JSON; raise Refused with the app's words."""
-        return self._checked(self._client.post(path, json=body)).json()
+        return self._asked("POST", path, json=body).json()
 
-    def _checked(self, response: httpx.Response) -> httpx.Response:
+    def _asked(self, method: str, path: str, **what: Any) -> httpx.Response:
+        try:
+            response = self._client.request(method, path, **what)
+        except httpx.HTTPError as error:
+            raise Refused(
+                f"the running app at {self.url} did not answer {method} {path}: {error or type(error).__name__}"
+            ) from error
         if response.is_error:
             try:
                 detail = str(response.json().get("detail", response.text))
@@ -58,8 +64,10 @@ def running_app(home: Home) -> RunningApp | None:
     """Return the app that runs on this home, or None where none answers."""
     try:
         url = str(json.loads(home.running_file.read_text(encoding="utf-8"))["url"])
-        httpx.get(f"{url}/healthz", timeout=5).raise_for_status()
-    except (OSError, ValueError, KeyError, httpx.HTTPError):
+        answer = httpx.get(f"{url}/healthz", timeout=5).raise_for_status().json()
+        if answer["home"] != home.identity:  # another app took the port since ours ended: it must not get our token
+            return None
+    except (OSError, ValueError, KeyError, TypeError, httpx.HTTPError):
         return None
     return RunningApp(url, Staff(home).owner_token())
 

@@ -160,6 +160,8 @@ class Desk:
         """
         if self._limits:
             self._limits.spend("corrections", visitor)
+        for name, value in (("prediction_id", prediction_id), ("comment", comment), ("Idempotency-Key", key)):
+            _check_text(name, value)
         prediction = self._prediction(prediction_id)
         if prediction is None or (prediction.contributor != visitor.contributor and not visitor.staff):
             raise NotFound(f"no prediction {prediction_id!r} was shown to you", code="no_prediction")
@@ -185,7 +187,7 @@ class Desk:
     def _retried(self, correction: Correction, key: str) -> tuple[Correction, Status]:
         rows = self._store.rows("SELECT * FROM corrections WHERE id = ?", [correction.id]) if key else []
         if not rows:
-            raise Conflict("you have corrected this answer already: withdraw that first, or ask again", code="already_corrected")
+            raise Conflict("you have answered this one already: ask again to correct it differently", code="already_corrected")
         known = Correction(**{**rows[0], "output": json.loads(rows[0]["output"])})
         same = (known.prediction_id, known.output, known.comment) == (
             correction.prediction_id,
@@ -284,6 +286,14 @@ class Desk:
         if not rows:
             return None
         return Prediction(**{**rows[0], "input": json.loads(rows[0]["input"]), "output": json.loads(rows[0]["output"])})
+
+
+def _check_text(name: str, value: object) -> None:
+    """Refuse what is no text that can be stored: programs may send anything."""
+    if not isinstance(value, str):
+        raise BadInput(f"{name} must be a text, not {type(value).__name__}", code="text_type")
+    if "\x00" in value or any("\ud800" <= char <= "\udfff" for char in value):
+        raise BadInput(f"{name} holds a character that cannot be stored (NUL, or half of a surrogate pair)", code="text_broken")
 
 
 def _text(value: Json) -> str:

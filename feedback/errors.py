@@ -102,6 +102,13 @@ class LogLocked(AmendError):
     title = "Log in use"
 
 
+class LogBroken(AmendError):
+    """The log's file cannot be opened."""
+
+    status = 500
+    title = "Log broken"
+
+
 class BadDemo(AmendError):
     """A demo's TOML or data file breaks a rule; the detail gives file, place, value and rule."""
 

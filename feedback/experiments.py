@@ -164,7 +164,12 @@ class Experiments:
     ) -> Experiment:
         """Make a version the challenger of the champion in a new experiment; again is no change."""
         current, champion = self._current, self.champion
-        if current and any(v.version == version for v in current.variants[1:]):
+        running = next((v for v in current.variants[1:] if v.version == version), None) if current else None
+        if current and running:
+            if abs(running.share - share) > 1e-9:
+                raise Conflict(
+                    f"version {version} is offered already, with share {running.share:g}: reweigh {current.name!r} instead"
+                )
             return current
         if version == champion:
             raise Conflict(f"version {version} is the champion: offer another version against it")
@@ -195,6 +200,8 @@ class Experiments:
         """Change the shares of a running experiment; everybody who can stay with their variant stays."""
         with self._lock:
             experiment = self.get(name)
+            if experiment.state not in ("running", "paused"):
+                raise Conflict(f"experiment {name!r} is {experiment.state} for good")
             unknown = set(shares) - {v.name for v in experiment.variants}
             if unknown:
                 raise BadInput(f"no variant {sorted(unknown)[0]!r}: there are {', '.join(v.name for v in experiment.variants)}")

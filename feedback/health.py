@@ -13,13 +13,13 @@ from feedback.experiments import Experiments
 from feedback.store import Store
 
 
-def router(demo: str, store: Store, experiments: Experiments, ready: Callable[[int], bool]) -> APIRouter:
-    """Return the two routes; `ready(version)` says whether a version is loaded."""
+def router(demo: str, home: str, store: Store, experiments: Experiments, ready: Callable[[int], bool]) -> APIRouter:
+    """Return the two routes; `home` names the home directory, `ready(version)` says whether a version is loaded."""
     api = APIRouter(tags=["health"])
 
     @api.get("/healthz", summary="The process is alive")
     def healthz() -> dict[str, Any]:
-        return {"ok": True, "demo": demo}
+        return {"ok": True, "demo": demo, "home": home}
 
     @api.get("/readyz", summary="The log answers and the champion is loaded")
     def readyz() -> JSONResponse:

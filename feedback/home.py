@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import sys
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,11 @@ class Home:
     def running_file(self) -> Path:
         """Where a running app says how to reach it."""
         return self.directory / "running.json"
+
+    @property
+    def identity(self) -> str:
+        """A name for this home that reveals nothing of it: how a command tells our app from another on the same port."""
+        return sha256(b"home:" + self.secret("identity.key")).hexdigest()[:16]
 
     def secret(self, name: str) -> bytes:
         """Return a random key that is made at first use and kept (mode 600)."""

@@ -179,6 +179,8 @@ class IdentityMiddleware:
             )
         if scope["method"] in _SAFE:
             return
+        if "/gradio_api/upload" in scope["path"]:
+            raise Forbidden("files are not taken here: no page of this app needs an upload")
         origin = headers.get("origin")
         if origin and not self._is_ours(origin, scope, headers):
             raise Forbidden(f"the origin {origin!r} is not this site (server.origins allows others)", code="origin")

@@ -6,6 +6,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from feedback.errors import AmendError, Busy, TooMany
 
@@ -28,6 +29,17 @@ def problem_response(error: AmendError) -> JSONResponse:
     return problem(error.status, error.title, error.detail, error.code, headers)
 
 
+def unknown_api(app: FastAPI) -> None:
+    """Answer every other address under /api/ as a problem; added last of the routes, before the pages are mounted at /."""
+    known = list(app.router.routes)
+
+    @app.api_route("/api/{rest:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"], include_in_schema=False)
+    async def _unknown(request: Request, rest: str) -> JSONResponse:
+        if any(route.matches(request.scope)[0] == Match.PARTIAL for route in known):
+            return problem(405, "Method not allowed", f"{request.method} is not a method of /api/{rest}: see /api/docs")
+        return problem(404, "Not found", f"there is no /api/{rest}: see /api/docs")
+
+
 def install(app: FastAPI) -> None:
     """Make the app answer our errors, bad requests and unknown addresses as problem details."""
 
@@ -39,6 +51,12 @@ def install(app: FastAPI) -> None:
     async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         said = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
         return problem(422, "Bad input", said)
+
+    @app.exception_handler(Exception)
+    async def _unforeseen(_: Request, error: Exception) -> JSONResponse:
+        return problem(
+            500, "Internal error", f"something unforeseen went wrong ({type(error).__name__}); the log of the server has it"
+        )
 
     @app.exception_handler(HTTPException)
     async def _http(_: Request, error: HTTPException) -> JSONResponse:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from feedback.desk import Desk, Given, Waiting
-from feedback.errors import BadInput, Unauthorised
+from feedback.errors import BadInput, Conflict, Unauthorised
 from feedback.experiments import Experiments
 from feedback.identity import visitor_of
 from feedback.records import Experiment, Visitor, now
@@ -244,6 +244,10 @@ def _log_routes(api: APIRouter, store: Store, backups: Path) -> None:
 
     @api.post("/imports/{table}", status_code=201, tags=["staff"], summary="Add exported rows of a table")
     def import_(table: str, body: RowsIn, _: StaffOf) -> dict[str, int]:
+        if table in ("experiments", "promotions"):
+            raise Conflict(
+                f"{table} decide what serves: they are imported while the app is stopped (python -m feedback.store import)"
+            )
         return import_rows(store, table, body.rows)._asdict()
 
     @api.get("/checks", tags=["staff"], summary="What does not hang together in the log")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import queue
-import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
@@ -20,8 +19,8 @@ import duckdb
 import pandas as pd
 
 from feedback import records
-from feedback.checkpoint import copy_live, fsync, guarded_checkpoint, undo_interrupted, wal_of
-from feedback.errors import AmendError, BadInput, Busy, Conflict, StorageFull
+from feedback.checkpoint import copy_is_there, copy_live, fsync, guarded_checkpoint, undo_interrupted, wal_of
+from feedback.errors import AmendError, BadInput, Busy, Conflict, LogBroken, LogLocked, StorageFull
 from feedback.home import FileLock
 from feedback.records import Record
 from feedback.schema import MIGRATIONS
@@ -68,6 +67,7 @@ class Store:
         directory.mkdir(parents=True, exist_ok=True)
         self.file = directory / "log.duckdb"
         self.checkpoint_bytes = checkpoint_bytes
+        self._broken = False
         self._lock = FileLock(directory / "log.lock")
         self._lock.acquire()
         try:
@@ -86,7 +86,14 @@ class Store:
     # -- opening -------------------------------------------------------------------------------------------------
 
     def _open(self) -> duckdb.DuckDBPyConnection:
-        con = duckdb.connect(str(self.file))
+        try:
+            con = duckdb.connect(str(self.file))
+        except duckdb.IOException as error:
+            if "lock" in str(error).lower():
+                raise LogLocked(f"{self.file} is open in another process; close it there first. DuckDB says: {error}") from error
+            raise LogBroken(
+                f"{self.file} cannot be opened; copies are in {self.file.parent / 'backups'}. DuckDB says: {error}"
+            ) from error
         con.execute("SET GLOBAL checkpoint_threshold = '1TB'")  # checkpoints are ours alone, see checkpoint.py
         con.execute("PRAGMA disable_checkpoint_on_shutdown")
         con.execute("SET GLOBAL TimeZone = 'UTC'")
@@ -166,6 +173,7 @@ class Store:
 
     def _write(self, jobs: Sequence[_Job]) -> None:
         try:
+            self._mend()
             self._commit(jobs)
         except duckdb.ConstraintException as error:
             if len(jobs) > 1:  # one of them is a duplicate: each on its own, so that only that one fails
@@ -174,8 +182,8 @@ class Store:
                 return
             jobs[0].done.set_exception(Duplicate(f"stored already: {error}"))
         except duckdb.FatalException as error:
-            self._reopen()
-            _fail(jobs, StorageFull(f"the log could not be written and was reopened; nothing of this call was stored: {error}"))
+            self._broken = True
+            _fail(jobs, StorageFull(f"the log could not be written and is opened anew; nothing of this call was stored: {error}"))
         except (duckdb.IOException, OSError) as error:
             _fail(jobs, StorageFull(f"the disk under the log refuses writes; nothing of this call was stored: {error}"))
         except (duckdb.DataError, duckdb.InvalidInputException, TypeError, ValueError) as error:
@@ -184,6 +192,9 @@ class Store:
                     self._write([job])
                 return
             jobs[0].done.set_exception(BadInput(f"the log cannot hold this value: {error}"))
+        except Exception as error:  # noqa: BLE001  # the thread's outer edge: a dead writer would hang every caller
+            self._broken = True
+            _fail(jobs, StorageFull(f"the log could not be written; nothing of this call was stored: {error}"))
         else:
             for job in jobs:
                 job.done.set_result(None)
@@ -211,17 +222,30 @@ class Store:
 
     def _run(self, command: _Command) -> None:
         try:
+            self._mend()
             if command.verb == "checkpoint":
                 guarded_checkpoint(self._con, self.file)
             else:
                 self._copy_to(command.argument)
-        except duckdb.FatalException as error:
-            undo_interrupted_and_reopen(self)
-            command.done.set_exception(StorageFull(f"the checkpoint failed and was undone: {error}"))
-        except (duckdb.Error, OSError, subprocess.CalledProcessError) as error:
-            command.done.set_exception(StorageFull(f"{command.verb} of the log failed; the log itself is untouched: {error}"))
+        except Exception as error:  # noqa: BLE001  # the thread's outer edge, as above
+            self._broken = self._broken or isinstance(error, duckdb.FatalException) or copy_is_there(self.file)
+            command.done.set_exception(StorageFull(f"{command.verb} of the log failed; no stored row is lost: {error}"))
         else:
             command.done.set_result(None)
+
+    def _mend(self) -> None:
+        """After a failure that left the connection or a checkpoint half-way: undo it and open the log anew.
+
+        Raises where that fails; then nothing is acknowledged, and the next call tries again.
+        """
+        if not self._broken:
+            return
+        with contextlib.suppress(duckdb.Error):
+            self._con.close()
+        undo_interrupted(self.file)
+        self._con = self._open()
+        self._settle()
+        self._broken = False
 
     def _copy_to(self, target: Path) -> None:
         """Copy file and WAL, fold the copy's WAL in, and put it in place in one step."""
@@ -236,12 +260,6 @@ class Store:
         wal_of(staged).unlink(missing_ok=True)
         fsync(staged)
         staged.rename(target)
-
-    def _reopen(self) -> None:
-        with contextlib.suppress(duckdb.Error):
-            self._con.close()
-        self._con = self._open()
-        self._settle()
 
     def _wal_bytes(self) -> int:
         try:
@@ -276,6 +294,8 @@ class Store:
             yield cursor
         except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.PermissionException) as error:
             raise BadInput(f"this SQL cannot be answered: {error}") from error
+        except (duckdb.Error, UnicodeError) as error:  # without the statement: it may hold other people's values
+            raise BadInput(f"the log cannot answer for these values ({type(error).__name__})") from error
         finally:
             cursor.close()
 
@@ -298,15 +318,6 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def undo_interrupted_and_reopen(store: Store) -> None:
-    """After a checkpoint that ended in a fatal error: put the copy back and open it, without a restart."""
-    with contextlib.suppress(duckdb.Error):
-        store._con.close()
-    undo_interrupted(store.file)
-    store._con = store._open()
-    store._settle()
 
 
 def _cell(record: Record, name: str) -> Any:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 import pandas as pd
 
@@ -72,7 +72,7 @@ def read_rows(raw: bytes, form: str, name: str) -> list[dict[str, Any]]:
         frame = (
             pd.read_parquet(io.BytesIO(raw))
             if form == "parquet"
-            else pd.read_csv(io.BytesIO(raw), keep_default_na=False, na_values=[])
+            else pd.read_csv(io.BytesIO(raw), dtype=str, keep_default_na=False, na_values=[])
         )
     except (ValueError, OSError, pd.errors.ParserError) as error:
         raise BadInput(f"{name}: not a {form} file: {error}") from error
@@ -134,12 +134,23 @@ def _record(table: str, row: Mapping[str, Any], index: int) -> Any:
                 values[name] = json.loads(values[name]) if values[name] else None
         if "variants" in values:
             values["variants"] = tuple(Variant(**variant) for variant in values["variants"])
-        for name in ("version", "previous"):
-            if name in values:
-                values[name] = int(values[name]) if values[name] not in (None, "") else None
-        return cls(**values)
-    except (TypeError, ValueError) as error:
+        hints = get_type_hints(cls)
+        return cls(**{name: _typed(value, hints[name]) for name, value in values.items()})
+    except (KeyError, TypeError, ValueError) as error:
         raise BadInput(f"row {index} of {table}: {error}") from error
+
+
+def _typed(value: Any, hint: Any) -> Any:
+    """Turn a CSV's text into what the record holds there; other forms bring the right types already."""
+    if hint in (int | None, int) and value not in (None, ""):
+        return int(value)
+    if hint == int | None:
+        return None
+    if hint is float:
+        return float(value)
+    if hint is bool and isinstance(value, str):
+        return {"True": True, "False": False, "true": True, "false": False}[value]
+    return value
 
 
 def _moment(value: Any) -> datetime:

@@ -59,6 +59,12 @@ def _told(act: Callable[[], int]) -> int:
     except AmendError as error:
         print(f"{error.title}: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; a training that runs in the app goes on (the Models page can cancel it)", file=sys.stderr)
+        return 130
 
 
 def _versions(arguments: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ from feedback.words import Words
 from model.retrain import Retrainer
 from model.serve import Predictor
 from model.starter import ensure_versions, first_experiment
+from model.task import task_type
 from model.versions import Versions
 
 
@@ -55,7 +56,9 @@ def open_house(demo: Demo, home: Home, words: Words) -> House:
             declared = first_experiment(demo, variants)
             if declared:
                 experiments.declare(declared)
-        task = versions.card(experiments.champion).bound_task()
+        card = versions.card(experiments.champion)
+        labels, fallback = demo.labels or card.labels, demo.fallback_label or card.fallback_label
+        task = task_type(demo.task)(labels, demo.limits.max_chars, fallback)
         predictor = Predictor(versions, task=task, queue=demo.limits.queue)
         for version in experiments.serving():
             predictor.warm(version)

@@ -146,9 +146,10 @@ class Retrainer:
     # -- the app's life --------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Take up what a kill cut short, and watch count and schedule from now on."""
+        """Take up what a kill cut short, offer what waits, and watch count and schedule from now on."""
         self._recover()
         self._experiments.on_change(self._offer_waiting)
+        self._offer_waiting()
         self._ticker = threading.Thread(target=self._tick_forever, name="retrain-ticker", daemon=True)
         self._ticker.start()
 
@@ -191,8 +192,12 @@ class Retrainer:
                 trigger = self.due()
                 if trigger:
                     self.start(trigger, f"policy:{trigger}")
-            except AmendError as error:  # said where the owner looks, and tried again at the next tick
+                else:
+                    self._offer_waiting()
+            except AmendError as error:  # tried again at the next tick
                 _log.warning("a retraining that was due did not start: %s", error)
+            except Exception:  # noqa: BLE001  # the thread's outer edge: without it count and schedule would stop unseen
+                _log.exception("the watch over count and schedule stumbled; it goes on")
 
     def _recover(self) -> None:
         cut = [row for row in self.runs() if row["state"] == "started"]
@@ -203,7 +208,21 @@ class Retrainer:
         again = [row for row in cut if row["trigger"] not in ("gate", "added")]
         crashed = [row for row in self.runs(3)[1:] if row["state"] == "interrupted"]
         if again and len(crashed) < 2:  # a round that brings the app down twice in a row is left to a person
-            self.start(again[0]["trigger"], again[0]["author"])
+            try:
+                self.start(again[0]["trigger"], again[0]["author"])
+            except AmendError as error:  # everything may have been withdrawn since
+                _log.warning("a retraining that was cut short was not started anew: %s", error)
+        self._heal_lineage()
+
+    def _heal_lineage(self) -> None:
+        """Give versions whose uses were not stored (a kill, a full disk) the lineage that their snapshot tells."""
+        known = {int(row["version"]) for row in self._store.rows("SELECT DISTINCT version FROM uses")}
+        for card in self._versions.cards():
+            if card.kind == "retrain" and card.snapshot and card.number not in known:
+                try:
+                    self._store.add(*_uses(card, read_snapshot(self._home.snapshots / card.snapshot)))
+                except AmendError as error:
+                    _log.warning("the lineage of version %d could not be told: %s", card.number, error)
 
     # -- one run ---------------------------------------------------------------------------------------------------
 
@@ -233,7 +252,11 @@ class Retrainer:
 
     def _launch(self, run: TrainingRun, job: Job) -> TrainingRun:
         self._store.add(run)
-        self._process = self._directory(run.id).launch(job)
+        try:
+            self._process = self._directory(run.id).launch(job)
+        except OSError as error:
+            self._store.add(replace(run, state="failed", detail=f"the training process could not start: {error}", created=now()))
+            raise Busy(f"the training process could not start: {error}") from error
         self._run, self._cancelled_by = run, ""
         self._watcher = threading.Thread(target=self._watch, args=(run, self._process), name=f"watch-{run.id}", daemon=True)
         self._watcher.start()
@@ -247,17 +270,18 @@ class Retrainer:
             return  # the row stays "started": the next start takes it up
         try:
             ended = self._register(run, directory.candidate) if status == 0 else self._failed(run, status)
-        except (AmendError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  # the thread's outer edge: whatever it is, the run must end and say so
+            _log.exception("training %s could not be registered", run.id)
             directory.drop_candidate()
             ended = replace(run, state="failed", detail=f"trained, but not registered: {error}", created=now())
         try:
             self._store.add(ended)
         except AmendError as error:  # a full disk: the next start finds the run "started" and takes it up
             _log.error("the end of training %s (%s) could not be stored: %s", run.id, ended.state, error)
-        self._run = self._process = None
+        finally:
+            self._run = self._process = None
         self._webhook.tell("candidate", run=run.id, state=ended.state, version=ended.version, detail=ended.detail)
-        if ended.state == "passed":
-            self._offer_waiting()
+        self._offer_waiting()
 
     def _register(self, run: TrainingRun, candidate: Path) -> TrainingRun:
         if run.trigger == "gate" and run.version is not None:
@@ -266,10 +290,7 @@ class Retrainer:
         number = self._versions.adopt(candidate)
         card = self._versions.card(number)
         if run.trigger != "added":
-            snapshot = read_snapshot(self._home.snapshots / run.snapshot)
-            uses = [Use(e.correction_id, number, run.snapshot, "train") for e in snapshot.train]
-            uses += [Use(e.correction_id, number, run.snapshot, "gate") for e in snapshot.gate]
-            self._store.add(*uses)
+            self._store.add(*_uses(card, read_snapshot(self._home.snapshots / run.snapshot)))
         return replace(run, state=_state(card), version=number, detail=run.detail, created=now())
 
     def _failed(self, run: TrainingRun, status: int) -> TrainingRun:
@@ -290,11 +311,17 @@ class Retrainer:
             return
         try:
             if card.champion_version != self._experiments.champion:
-                self.regate(card.number, "policy:offer")
+                if not self._gate_failed(card.number):
+                    self.regate(card.number, "policy:offer")
             else:
                 self.offer(card.number, None, "policy:offer", "passed the gate")
         except AmendError as error:
             _log.warning("version %d could not be offered: %s", card.number, error)
+
+    def _gate_failed(self, number: int) -> bool:
+        """Whether a renewed gate of this version broke down: then a person starts it again, not a timer."""
+        sql = "SELECT 1 FROM training_runs WHERE \"trigger\" = 'gate' AND version = ? AND state IN ('failed', 'cancelled')"
+        return bool(self._store.rows(sql, [number]))
 
     def _newest_snapshot(self) -> str:
         rows = self._store.rows("SELECT snapshot FROM training_runs WHERE snapshot <> '' ORDER BY created DESC LIMIT 1")
@@ -302,6 +329,11 @@ class Retrainer:
 
     def _directory(self, run_id: str) -> RunDirectory:
         return RunDirectory(self._home.runs / run_id)
+
+
+def _uses(card: Card, snapshot: Snapshot) -> list[Use]:
+    uses = [Use(e.correction_id, card.number, snapshot.id, "train") for e in snapshot.train]
+    return uses + [Use(e.correction_id, card.number, snapshot.id, "gate") for e in snapshot.gate]
 
 
 def _state(card: Card) -> Any:

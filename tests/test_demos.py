@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from feedback.demo import load_demo
-from feedback.errors import BadDemo
+from feedback.errors import BadDemo, TooLarge
 from feedback.home import Home
 from feedback.records import Visitor
 from feedback.words import Words
@@ -49,6 +49,10 @@ def test_a_third_demo_needs_a_toml_and_a_csv(tmp_path: Path) -> None:
         shown = house.desk.predict(ann, "I want my money back for the toaster")
         assert shown.output == {"label": "refund"}
         assert house.desk.correct(ann, shown.id, {"label": "track"})[1] == "pending"
+    text = demo.read_text(encoding="utf-8") + "[limits]\nmax_chars = 50\n"
+    demo.write_text(text, encoding="utf-8")
+    with opened(demo, tmp_path / "home") as house, pytest.raises(TooLarge, match="50"):  # the TOML of today, not of the training
+        house.desk.predict(ann, "x" * 51)
 
 
 def test_a_third_demo_of_spans_needs_a_toml_and_a_conll_file(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from string import Formatter
 import pandas as pd
 import pytest
 
+from feedback.client import running_app
 from feedback.demo import load_demo
 from feedback.desk import Desk
 from feedback.errors import BadDemo, BadInput
@@ -155,6 +156,40 @@ def test_raw_tables_travel_to_another_log(desk: Desk, store: Store, tmp_path: Pa
             ours, theirs = (log.frame(f"SELECT * FROM {table}") for log in (store, other))
             pd.testing.assert_frame_equal(ours, theirs)
         assert check_log(other) == []
+
+
+def test_a_csv_keeps_what_looks_like_a_number(desk: Desk, store: Store, tmp_path: Path) -> None:
+    """A comment of "007" is a text and stays one."""
+    ann = Visitor("u_ann")
+    desk.correct(ann, desk.predict(ann, "one").id, {"label": "v2"}, "007")
+    with Store(tmp_path / "other") as other:
+        for table in ("predictions", "corrections"):
+            import_rows(other, table, read_rows(export_table(store, table, "csv"), "csv", table))
+        assert other.rows("SELECT comment FROM corrections") == [{"comment": "007"}]
+
+
+def test_a_command_does_not_give_its_token_to_another_app(tmp_path: Path) -> None:
+    """running.json of an app that was killed, and another app on its port: no app of ours runs, and no token goes out."""
+    asked: list[str] = []
+
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(str(self.headers.get("authorization")))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"ok": true, "demo": "other", "home": "0000"}')
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    home = Home(tmp_path)
+    with HTTPServer(("127.0.0.1", 0), Other) as server:
+        home.running_file.write_text(json.dumps({"url": f"http://127.0.0.1:{server.server_port}", "pid": 1}), encoding="utf-8")
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        assert running_app(home) is None
+        thread.join(10)
+    assert asked == ["None"]
 
 
 def test_imports_are_checked(store: Store) -> None:

@@ -10,11 +10,13 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import pytest
 
 from feedback.checkpoint import wal_of
-from feedback.errors import BadInput, Conflict, LogLocked
+from feedback.errors import BadInput, Conflict, LogBroken, LogLocked, StorageFull
 from feedback.records import (
     Correction,
     Experiment,
@@ -219,3 +221,66 @@ def test_a_training_run_keeps_its_last_state(store: Store) -> None:
     store.add(replace(run, state="passed", version=2, created=now()))
     (row,) = store.rows("SELECT state, version, began FROM current_training_runs")
     assert row == {"state": "passed", "version": 2, "began": run.created}
+
+
+class Refusing:
+    """A connection whose CHECKPOINT fails; everything else is the real one's."""
+
+    def __init__(self, con: Any) -> None:
+        self._con = con
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._con, name)
+
+    def execute(self, sql: str, *rest: Any) -> Any:
+        """Refuse a checkpoint after the copy was made."""
+        if sql == "CHECKPOINT":
+            raise duckdb.TransactionException("not now")
+        return self._con.execute(sql, *rest)
+
+
+def test_a_checkpoint_that_fails_loses_nothing_acknowledged_later(tmp_path: Path) -> None:
+    """The copy is put back before anything else is acknowledged: rows before and after the failure are all there."""
+    with Store(tmp_path) as store:
+        store.add(prediction("p_1"))
+        store._con = Refusing(store._con)  # type: ignore[assignment]
+        with pytest.raises(StorageFull, match="no stored row is lost"):
+            store.checkpoint()
+        store.add(prediction("p_2"))
+        store.checkpoint()
+        store.add(prediction("p_3"))
+    with Store(tmp_path) as store:
+        assert [row["id"] for row in store.rows("SELECT id FROM predictions ORDER BY id")] == ["p_1", "p_2", "p_3"]
+        assert not store.undone
+
+
+def test_the_writer_outlives_what_nobody_foresaw(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unforeseen error fails the call in words; the next call is stored."""
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("nobody foresaw this")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "_commit", broken)
+        with pytest.raises(StorageFull, match="nobody foresaw this"):
+            store.add(prediction("p_1"))
+    store.add(prediction("p_2"))
+    assert [row["id"] for row in store.rows("SELECT id FROM predictions")] == ["p_2"]
+
+
+def test_a_log_that_duckdb_itself_holds_elsewhere_is_told(tmp_path: Path) -> None:
+    """Another program that opened the file without our lock: words that name it, not a traceback."""
+    with Store(tmp_path):
+        pass
+    code = (
+        f"import duckdb, sys; c = duckdb.connect({str(tmp_path / 'log.duckdb')!r}); print('open', flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None
+    assert other.stdout.readline().strip() == "open"
+    with pytest.raises(LogLocked, match="open in another process"):
+        Store(tmp_path)
+    other.communicate("")
+    (tmp_path / "log.duckdb").write_bytes(b"not a database" * 1000)
+    with pytest.raises(LogBroken, match="cannot be opened"):
+        Store(tmp_path)

@@ -42,7 +42,7 @@ class Site:
         self.app = FastAPI(docs_url="/api/docs", openapi_url="/api/openapi.json")
         problems.install(self.app)
         identity.install(self.app, home=home, staff=self.staff, demo=demo)
-        self.app.include_router(health.router(demo.name, store, self.experiments, lambda _: True))
+        self.app.include_router(health.router(demo.name, home.identity, store, self.experiments, lambda _: True))
         self.app.include_router(routes.router(desk, self.experiments, store, home.backups))
         self.app.include_router(login.router(self.staff, limits, words, identity.login_cookie(demo.name), demo.server.embed))
 
@@ -159,6 +159,25 @@ def test_the_door(site: Site, method: str, path: str, headers: dict[str, str], b
         assert response.headers["content-type"] == "application/problem+json"
         assert response.json()["status"] == status
         assert response.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "sent", [{"prediction_id": "\ud800"}, {"prediction_id": ["p"]}, {"comment": 5}, {"comment": "\udc00"}, {"comment": "\x00"}]
+)
+def test_values_that_are_no_text_are_refused_in_words(site: Site, sent: dict[str, object]) -> None:
+    """Wrong types and characters that cannot be stored: 422 with words, no statement and nobody's id in them."""
+    client = site.client()
+    body = {"prediction_id": ask(client), "output": {"label": "v2"}, **sent}
+    response = client.post("/api/v1/corrections", headers=JSON, content=json.dumps(body))
+    assert response.status_code == 422, response.text
+    assert "SELECT" not in response.text
+
+
+def test_uploads_are_refused(site: Site) -> None:
+    """No page needs a file of a visitor: Gradio's upload address is closed."""
+    response = site.client().post("/gradio_api/upload", files={"files": b"x"})
+    assert response.status_code == 403
+    assert "files are not taken" in response.json()["detail"]
 
 
 def test_a_body_without_length_is_cut_off_at_the_limit(site: Site) -> None:

@@ -21,8 +21,9 @@ from feedback.desk import Desk
 from feedback.errors import BadInput, Conflict
 from feedback.experiments import Experiments
 from feedback.home import Home
-from feedback.records import Visitor
+from feedback.records import TrainingRun, Visitor
 from feedback.store import Store
+from feedback.training_set import accepted, freeze
 from model.card import Card, read_card
 from model.retrain import Retrainer
 from model.serve import Predictor
@@ -167,6 +168,29 @@ def test_a_passed_candidate_waits_while_an_experiment_runs_and_the_newest_one_is
     assert offered is not None
     assert [variant.version for variant in offered.variants] == [1, newer]
     assert retrainer.waiting() is None
+
+
+def test_what_passed_while_no_app_ran_is_offered_at_the_start_and_its_lineage_told(shop: Shop) -> None:
+    """A version registered without its uses (a kill in between) gets them from its snapshot; a waiting one is offered."""
+    shop.accept(3)
+    snapshot = freeze(accepted(shop.store), shop.home.snapshots)
+    number = candidate(shop, "passed")
+    card = shop.versions.card(number)
+    replace(card, kind="retrain", snapshot=snapshot.id).write(shop.versions.path(number))
+    retrainer = shop.retrainer(experiment={"offer": "automatic"})
+    retrainer.begin()
+    assert shop.store.rows(f"SELECT count(*) AS n FROM uses WHERE version = {number}")[0]["n"] == 3
+    current = shop.experiments.current
+    assert current is not None
+    assert current.variants[1].version == number
+
+
+def test_nothing_left_to_learn_does_not_keep_the_app_from_starting(shop: Shop) -> None:
+    """A run was cut short and everything was withdrawn since: the start goes on, the run is marked."""
+    shop.store.add(TrainingRun("t_cut", "started", "s_1", 3, None, "count", "policy:count"))
+    retrainer = shop.retrainer()
+    retrainer.begin()
+    assert [row["state"] for row in retrainer.runs()] == ["interrupted"]
 
 
 def test_a_verdict_against_an_older_champion_is_renewed_before_the_offer(shop: Shop) -> None:
