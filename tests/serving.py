@@ -79,7 +79,7 @@ def served(demo_file: Path, home: Path) -> Iterator[Served]:
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     write_atomically(house.home.running_file, json.dumps({"url": url, "pid": 0}))
     with ThreadPoolExecutor(1) as pool:  # a thread of its own: Playwright's loop runs in this one
-        application = pool.submit(asyncio.run, _built(house)).result()
+        application = pool.submit(lambda: asyncio.run(_built(house))).result()
     config = uvicorn.Config(application, log_level="error", proxy_headers=False, timeout_graceful_shutdown=3)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

@@ -7,6 +7,7 @@ import re
 import string
 import tomllib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 
 import gradio as gr
@@ -140,7 +141,8 @@ def test_the_page_builds_and_hides_its_handlers(log: Log, say: Callable[[str], S
             )
         return made
 
-    blocks = asyncio.run(built())
+    with ThreadPoolExecutor(1) as pool:  # a thread of its own: where browser tests ran before, Playwright's loop runs in this one
+        blocks = pool.submit(lambda: asyncio.run(built())).result()
     assert blocks.get_api_info()["named_endpoints"] == {}
     assert len(blocks.fns) == 7
 

@@ -62,7 +62,9 @@ def test_errors_are_told_in_words(page: Page, spans_site: Site) -> None:
     page.goto(spans_site.url + "/")
     page.locator("#am-input").fill("the model is busy")
     page.locator(".am-ask").click()
-    expect(page.locator(".am-form .am-status[data-kind=bad]")).to_have_text("the queue is full")
+    expect(page.locator(".am-form .am-status[data-kind=bad]")).to_have_text(
+        "Many people are asking just now. Please try again in a moment."
+    )
     expect(page.locator("#am-input")).to_have_value("the model is busy")
 
 
