@@ -260,8 +260,11 @@ def test_the_command_does_the_round_itself_where_no_app_runs(shop: Shop) -> None
 
 
 def trainer_of(run_id: str) -> psutil.Process:
-    """Return the training process of a run."""
-    for process in psutil.Process().children():
-        if any(run_id in word for word in process.cmdline()):
-            return process
+    """Return the training process of a run; just after its birth it has no command line yet."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        for process in psutil.Process().children():
+            if any(run_id in word for word in process.cmdline()):
+                return process
+        time.sleep(0.02)
     raise AssertionError(f"no process of {run_id}")
