@@ -39,7 +39,7 @@ class FitSettings(NamedTuple):
     seed: int = 1
     device: str = "auto"
     threads: int = 0
-    freeze_embeddings: bool = False
+    freeze_embeddings: bool = True
 
 
 class Fitted(NamedTuple):
