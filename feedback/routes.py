@@ -13,9 +13,9 @@ from feedback.desk import Desk, Given, Waiting
 from feedback.errors import BadInput, Conflict, Unauthorised
 from feedback.experiments import Experiments
 from feedback.identity import visitor_of
-from feedback.records import Experiment, Visitor, now
+from feedback.records import Experiment, Visitor
 from feedback.store import Store
-from feedback.transfer import MEDIA_TYPES, check_log, export_table, import_rows
+from feedback.transfer import MEDIA_TYPES, back_up, check_log, export_table, import_rows
 
 
 class Body(BaseModel):
@@ -256,9 +256,7 @@ def _log_routes(api: APIRouter, store: Store, backups: Path) -> None:
 
     @api.post("/backups", status_code=201, tags=["staff"], summary="A consistent copy of the log on the server's disk")
     def backup(_: StaffOf) -> dict[str, str]:
-        target = backups / f"log-{now():%Y%m%dT%H%M%S%f}.duckdb"
-        store.backup(target)
-        return {"path": str(target)}
+        return {"path": str(back_up(store, backups))}
 
 
 def _given(item: Given) -> GivenOut:

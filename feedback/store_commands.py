@@ -12,9 +12,8 @@ from typing import Any
 from feedback.client import RunningApp, home_of, running_app
 from feedback.errors import AmendError, BadInput, Conflict
 from feedback.home import Home
-from feedback.records import now
 from feedback.store import Store
-from feedback.transfer import FORMS, check_log, export_table, import_rows, read_rows
+from feedback.transfer import FORMS, back_up, check_log, export_table, import_rows, read_rows
 
 _CHUNK_BYTES = 100_000  # stays under the smallest sensible limits.max_body_bytes
 
@@ -102,9 +101,7 @@ def _do(store: Store, home: Home, arguments: argparse.Namespace) -> int:
         print(f"{done.stored} rows stored, {done.known} were there already")
         return 0
     if arguments.verb == "backup":
-        target = home.backups / f"log-{now():%Y%m%dT%H%M%S%f}.duckdb"
-        store.backup(target)
-        print(target)
+        print(back_up(store, home.backups))
         return 0
     return _report(check_log(store))
 

@@ -7,12 +7,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
+from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
 import pandas as pd
 
 from feedback.errors import BadInput
-from feedback.records import Variant
+from feedback.records import Variant, now
 from feedback.schema import MIGRATIONS, TABLES, VIEWS
 from feedback.store import TABLE_OF, Duplicate, Store
 
@@ -96,6 +97,13 @@ def import_rows(store: Store, table: str, rows: Sequence[Mapping[str, Any]]) -> 
         except Duplicate:
             known += 1
     return Imported(len(records) - known, known)
+
+
+def back_up(store: Store, directory: Path) -> Path:
+    """Write a consistent copy of the log into `directory`, named by the moment; return its path."""
+    target = directory / f"log-{now():%Y%m%dT%H%M%S%f}.duckdb"
+    store.backup(target)
+    return target
 
 
 def check_log(store: Store) -> list[str]:
