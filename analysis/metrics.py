@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pandas as pd
 
 from analysis.stats import Sums
-from feedback.errors import BadInput
+from feedback.outcomes import METRICS, Direction, Metric, metric_of, primary
 from feedback.records import Experiment, Variant
 
-Direction = Literal["lower", "higher", "neither"]
-"""Which way is better; `neither` is shown but never judged."""
+__all__ = ["METRICS", "Direction", "Metric", "metric_of", "primary"]
 
 
 class Frames(Protocol):
@@ -27,29 +26,6 @@ class Frames(Protocol):
 
     def __call__(self, sql: str, params: Sequence[Any] = ..., /) -> pd.DataFrame:
         """Return the rows of one SELECT."""
-
-
-class Metric(NamedTuple):
-    """A ratio of per-user sums. `y` and `n` are SQL over the per-user columns; unit `share` is in 0..1, `log ms` natural."""
-
-    name: str
-    unit: Literal["share", "per user", "log ms"]
-    better: Direction
-    y: str
-    n: str
-
-
-METRICS = {
-    metric.name: metric
-    for metric in (
-        Metric("correction_rate", "share", "lower", "corrected", "predictions"),
-        Metric("confirmation_rate", "share", "higher", "confirmed", "predictions"),
-        Metric("response_rate", "share", "neither", "corrected + confirmed", "predictions"),
-        Metric("correcting_users", "share", "lower", "(corrected > 0)::INTEGER", "1"),
-        Metric("predictions_per_user", "per user", "neither", "predictions", "1"),
-        Metric("latency", "log ms", "lower", "log_latency", "timed"),
-    )
-}
 
 
 class Arm(NamedTuple):
@@ -92,37 +68,22 @@ cohort AS (SELECT f.contributor, f.first, f.variant
     FROM firsts f JOIN met USING (contributor), given
     WHERE met.variants = 1 AND list_contains(given.numbers, f.number)
     QUALIFY row_number() OVER (ORDER BY f.first, f.contributor) <= given.most),
-answers AS (SELECT c.prediction_id, c.contributor, c.confirmation FROM corrections c
+answers AS (SELECT c.prediction_id, c.contributor, c.confirmation, c.edits FROM corrections c
     WHERE c.id NOT IN (SELECT correction_id FROM withdrawals)),
 users AS (SELECT cohort.contributor, any_value(cohort.variant) AS variant, any_value(cohort.first) AS first,
         count(p.id) AS predictions,
         count(*) FILTER (a.confirmation) AS confirmed,
         count(*) FILTER (NOT a.confirmation) AS corrected,
+        coalesce(sum(a.edits), 0) AS edits,
+        count(*) FILTER (a.prediction_id IS NOT NULL AND a.edits IS NULL) AS unscored,
         count(*) FILTER (p.latency_ms > 0 AND isfinite(p.latency_ms)) AS timings,
-        coalesce(avg(CASE WHEN p.latency_ms > 0 AND isfinite(p.latency_ms) THEN ln(p.latency_ms) END), 0) AS log_latency,
-        (count(*) FILTER (p.latency_ms > 0 AND isfinite(p.latency_ms)) > 0)::INTEGER AS timed
+        coalesce(sum(CASE WHEN p.latency_ms > 0 AND isfinite(p.latency_ms) THEN ln(p.latency_ms) END), 0) AS log_latency
     FROM cohort CROSS JOIN given
     LEFT JOIN shown p ON p.contributor = cohort.contributor AND p.created >= cohort.first
         AND list_contains(given.numbers, p.number)
     LEFT JOIN answers a ON a.prediction_id = p.id AND a.contributor = p.contributor
     GROUP BY cohort.contributor)
 """
-
-
-def metric_of(name: str) -> Metric:
-    """Return a metric, or raise BadInput with the choices."""
-    if name not in METRICS:
-        raise BadInput(f"unknown metric {name!r}: available are {', '.join(METRICS)}")
-    return METRICS[name]
-
-
-def primary(name: str) -> Metric:
-    """Return a metric that can decide an experiment, or raise BadInput: one of which neither way is better cannot."""
-    metric = metric_of(name)
-    if metric.better == "neither":
-        choices = ", ".join(m.name for m in METRICS.values() if m.better != "neither")
-        raise BadInput(f"metric {name!r} cannot decide an experiment, neither way is better: available are {choices}")
-    return metric
 
 
 def scope_of(frame: Frames, experiment: Experiment) -> Scope:

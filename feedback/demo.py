@@ -5,11 +5,16 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from feedback.errors import BadDemo
+from feedback.declaring import checked
+from feedback.errors import BadDemo, BadInput
+from feedback.outcomes import SEGMENTS
+from feedback.records import Experiment, Guardrail, Variant
+
+_TWO = (Variant("control", 1, 0.5), Variant("challenger", 2, 0.5))  # stand-ins, to check the rest of a declaration
 
 
 def _in_english(value: object) -> object:
@@ -60,16 +65,30 @@ class Arm(Settings):
     settings: dict[str, float] = Field(default_factory=dict)
 
 
+class GuardrailSettings(Settings):
+    """A metric that may not get worse by `margin` or more. Latency's margin is a natural logarithm: 0.1 is about 10 %."""
+
+    metric: str
+    margin: float = Field(gt=0)
+
+
 class ExperimentSettings(Settings):
     """The first experiment, declared before the first exposure, and the defaults of those that follow."""
 
     name: str = Field("", pattern=r"^[A-Za-z0-9_.-]{0,60}$")
     hypothesis: str = ""
+    mode: Literal["assigned", "side_by_side"] = "assigned"
+    primary_metric: str = "correction_rate"
+    guardrails: tuple[GuardrailSettings, ...] = ()
+    segments: tuple[str, ...] = SEGMENTS
+    covariate: str = ""
     rule: Literal["horizon", "always_valid"] = "horizon"
     n_max: int = Field(2000, ge=2)
     alpha: float = Field(0.05, gt=0, lt=0.5)
+    coverage: float = Field(1.0, ge=0, le=1)
     challenger_share: float = Field(0.5, gt=0, lt=1)
     offer: Literal["automatic", "manual"] = "automatic"
+    promote: Literal["manual", "automatic"] = "manual"
     arms: tuple[Arm, ...] = ()
 
     @model_validator(mode="after")
@@ -84,6 +103,28 @@ class ExperimentSettings(Settings):
         if abs(total - 1) > 1e-6:
             raise ValueError(f"the arms' shares must sum to 1, not {total:g}")
         return self
+
+    @model_validator(mode="after")
+    def _can_be_declared(self) -> Self:
+        try:
+            checked(Experiment("any", 1, "declared", _TWO, **self.declared()))
+        except BadInput as error:
+            raise ValueError(error.detail) from error
+        return self
+
+    def declared(self) -> dict[str, Any]:
+        """Return what every experiment of this demo is declared with, as fields of an Experiment."""
+        return {
+            "mode": self.mode,
+            "primary_metric": self.primary_metric,
+            "guardrails": tuple(Guardrail(g.metric, g.margin) for g in self.guardrails),
+            "segments": self.segments,
+            "covariate": self.covariate,
+            "rule": self.rule,
+            "n_max": self.n_max,
+            "alpha": self.alpha,
+            "coverage": self.coverage,
+        }
 
 
 class AcceptanceSettings(Settings):
@@ -190,6 +231,9 @@ def load_demo(path: Path | str) -> Demo:
         raise BadDemo(f"{path}: " + "; ".join(_said(problem) for problem in error.errors())) from error
 
 
+_ROWS: dict[str, type[BaseModel]] = {"arms": Arm, "guardrails": GuardrailSettings}
+
+
 def _said(problem: object) -> str:
     """Turn one of pydantic's problems into 'key = value: rule', with the known keys where a key is unknown."""
     assert isinstance(problem, dict)
@@ -200,9 +244,7 @@ def _said(problem: object) -> str:
             inner = table.model_fields.get(str(part))
             annotation = inner.annotation if inner else None
             table = (
-                annotation
-                if isinstance(annotation, type) and issubclass(annotation, BaseModel)
-                else (Arm if part == "arms" else table)
+                annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else _ROWS.get(str(part), table)
             )
         return f"unknown key {where}; known here: {', '.join(table.model_fields)}"
     if problem["type"] == "missing":

@@ -36,13 +36,16 @@ VERDICTS: tuple[Verdict, ...] = ("accept", "reject", "amend")
 
 
 class Model(Protocol):
-    """What the desk needs of model/: check a value by the task's rules, and answer an input with a version."""
+    """What the desk needs of model/: check and compare values by the task's rules, and answer an input with a version."""
 
     def check(self, input_: Json, output: Json = None) -> tuple[Json, Json]:
         """Return input and output (None stays None) in canonical form; raise BadInput where a rule is broken."""
 
     def predict(self, version: int, input_: Json, settings: Mapping[str, float]) -> Answer:
         """Return the version's answer to a checked input; raise Busy where the queue is full."""
+
+    def edits(self, shown: Json, output: Json) -> float:
+        """Return how many marks were added, removed or changed between two checked outputs; 0 where they are equal."""
 
 
 class Given(NamedTuple):
@@ -176,7 +179,9 @@ class Desk:
             raise BadInput("output is missing: a correction says what the answer should be; send the shown output to confirm it")
         id_ = keyed_id("c", visitor.contributor, key) if key else new_id("c")
         _, shown = self._model.check(prediction.input, prediction.output)
-        correction = Correction(id_, prediction.id, visitor.contributor, output, output == shown, comment)
+        correction = Correction(
+            id_, prediction.id, visitor.contributor, output, output == shown, comment, edits=self._model.edits(shown, output)
+        )
         try:
             self._store.add(correction)
         except Duplicate:

@@ -6,17 +6,27 @@ Use cases like the desk's, over the store. One experiment runs at a time; a pass
 from __future__ import annotations
 
 import json
+import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from feedback import assign
+from feedback.declaring import changed, checked, guardrails_of
 from feedback.errors import BadInput, Conflict, NotFound
 from feedback.records import CHAMPION, Experiment, Exposure, Promotion, State, Variant, Visitor, new_id, now
 from feedback.store import Store
 
-ACTIONS = ("pause", "resume", "stop")
+_MOVES: dict[str, tuple[tuple[State, ...], State]] = {
+    "start": (("declared",), "running"),
+    "pause": (("running",), "paused"),
+    "resume": (("paused",), "running"),
+    "stop": (("declared", "running", "paused"), "stopped"),
+}
+ACTIONS = tuple(_MOVES)
+LIVE = ("running", "paused")
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 
 
 class Assignment(NamedTuple):
@@ -54,7 +64,7 @@ class Experiments:
         with self._lock:
             row = self._store.rows("SELECT version FROM champion")
             self._champion = int(row[0]["version"]) if row else None
-            live = [e for e in self.all() if e.state in ("running", "paused")]
+            live = [e for e in self.all() if e.state in LIVE]
             self._current = live[-1] if live else None
             self._exposed = {}
             if self._current:
@@ -109,16 +119,20 @@ class Experiments:
             return Assignment(_forced(visitor, current, champion), "", 0, True, None)
         if current is None:
             return Assignment(Variant(CHAMPION, champion, 1.0), "", 0, False, None)
-        if current.state == "paused":  # the kill switch: everybody to the control, and it does not count
+        # The kill switch: everybody to the control, and it does not count. So too where answers are compared in pairs.
+        if current.state == "paused" or current.mode == "side_by_side":
             return Assignment(current.control, "", 0, False, None)
         by_name = {variant.name: variant for variant in current.variants}
         if met and met[0] in by_name and by_name[met[0]].share > 0:
             variant = by_name[met[0]]
         else:
-            pieces = assign.ranges(len(current.variants), 1.0, [v.share for v in current.variants])
+            pieces = assign.ranges(len(current.variants), current.coverage, [v.share for v in current.variants])
             place = assign.place(current.salt, visitor.contributor)
             assert place is not None
-            variant = current.variants[max(assign.choose(place, pieces), 0)]
+            chosen = assign.choose(place, pieces)
+            if chosen < 0 and current.coverage < 1:  # not of the part of the traffic that takes part
+                return Assignment(Variant(CHAMPION, champion, 1.0), "", 0, False, None)
+            variant = current.variants[max(chosen, 0)]
         exposure = None
         if met is None or met[1] != current.number:
             exposure = Exposure(
@@ -135,29 +149,37 @@ class Experiments:
 
     # -- changes -------------------------------------------------------------------------------------------------
 
-    def declare(self, experiment: Experiment, champion: int | None = None) -> Experiment:
-        """Start a new experiment. Raises Conflict while another runs, BadInput for shares that do not add up.
+    def declare(self, experiment: Experiment, champion: int | None = None, *, start: bool = True) -> Experiment:
+        """Declare a new experiment, and start it at once unless told otherwise.
 
-        `champion`: refuse with Conflict where the champion is another by now.
+        Raises Conflict for a name that was used, or where it shall start while another runs, and BadInput for a
+        declaration that breaks a rule. `champion`: refuse with Conflict where the champion is another by now.
         """
-        _check_variants(experiment.variants)
-        if self._current is None:
-            for variant in experiment.variants:
-                self._prepare(variant.version)
+        experiment = checked(experiment)
+        _check_name(experiment.name)
+        if start and self._current is None:
+            self._prepare_all(experiment)
         with self._lock:
             if champion is not None and champion != self.champion:
                 raise Conflict(f"the champion is version {self.champion} by now, not {champion}: look again")
-            if self._current:
-                raise Conflict(f"experiment {self._current.name!r} is {self._current.state}: stop or decide it first")
+            if start:
+                self._refuse_second()
             if any(known.name == experiment.name for known in self.all()):
                 raise Conflict(f"an experiment named {experiment.name!r} exists already: names are used once")
-            stored = replace(
-                experiment, number=1, state="running", salt=experiment.salt or f"{experiment.name}:{new_id('x')}", created=now()
-            )
+            salt = experiment.salt or f"{experiment.name}:{new_id('x')}"
+            stored = replace(experiment, number=1, state="running" if start else "declared", salt=salt, created=now())
             self._store.add(stored)
             self._load()
         self._tell()
         return stored
+
+    def _refuse_second(self) -> None:
+        if self._current:
+            raise Conflict(f"experiment {self._current.name!r} is {self._current.state}: stop or decide it first")
+
+    def _prepare_all(self, experiment: Experiment) -> None:
+        for variant in experiment.variants:
+            self._prepare(variant.version)
 
     def offer(
         self, version: int, *, share: float, author: str, reason: str = "", defaults: Mapping[str, Any] | None = None
@@ -182,34 +204,79 @@ class Experiments:
         )
 
     def act(self, name: str, action: str, author: str, reason: str = "") -> Experiment:
-        """Pause (the kill switch), resume or stop an experiment; each is a new number of it."""
-        states: dict[str, State] = {"pause": "paused", "resume": "running", "stop": "stopped"}
-        if action not in states:
+        """Start, pause (the kill switch), resume or stop an experiment; each is a new number of it."""
+        if action not in ACTIONS:
             raise BadInput(f"unknown action {action!r}: available are {', '.join(ACTIONS)}")
+        sources, target = _MOVES[action]
+        if action == "start":
+            self._prepare_all(self.get(name))
         with self._lock:
             experiment = self.get(name)
-            if experiment.state not in ("running", "paused"):
-                raise Conflict(f"experiment {name!r} is {experiment.state} for good")
-            if experiment.state == states[action]:
+            if experiment.state == target:
                 return experiment
-            changed = self._change(experiment, state=states[action], author=author, reason=reason)
+            if experiment.state not in sources:
+                end = " for good" if experiment.state in ("stopped", "decided") else f": it cannot {action}"
+                raise Conflict(f"experiment {name!r} is {experiment.state}{end}")
+            if action == "start":
+                self._refuse_second()
+            made = self._change(experiment, state=target, author=author, reason=reason)
         self._tell()
-        return changed
+        return made
+
+    def change(self, name: str, changes: Mapping[str, Any], author: str, reason: str = "") -> Experiment:
+        """Change a declared experiment, or shares, coverage (the ramp) and versions of a running one; a new number of it.
+
+        Everybody who can stay with their variant stays. See declaring.changed for what may change when.
+        """
+        wanted = changed(self.get(name), changes)
+        if wanted.state in LIVE:
+            self._prepare_all(wanted)
+        with self._lock:
+            experiment = self.get(name)
+            if experiment.state not in ("declared", *LIVE):
+                raise Conflict(f"experiment {name!r} is {experiment.state} for good")
+            wanted = changed(experiment, changes)
+            if wanted == experiment:
+                return experiment
+            made = self._change(wanted, author=author, reason=reason)
+        self._tell()
+        return made
 
     def reweigh(self, name: str, shares: Mapping[str, float], author: str, reason: str = "") -> Experiment:
-        """Change the shares of a running experiment; everybody who can stay with their variant stays."""
+        """Change the shares; everybody who can stay with their variant stays."""
+        return self.change(name, {"shares": dict(shares)}, author, reason)
+
+    def decide(self, name: str, winner: str, author: str, reason: str, *, promote: bool = False) -> Experiment:
+        """End an experiment with the variant that is kept, and why; with `promote` its version becomes the champion.
+
+        Raises BadInput for an unknown variant, no reason, or a promotion of a variant that has settings of its own.
+        """
+        if not reason.strip():
+            raise BadInput("a decision needs a reason: it stays in the log beside the name of who decided")
+        variant = {v.name: v for v in self.get(name).variants}.get(winner)
+        if variant is None:
+            raise BadInput(f"no variant {winner!r}: there are {', '.join(v.name for v in self.get(name).variants)}")
+        if promote and variant.settings:
+            raise BadInput(
+                f"variant {winner!r} differs by serving settings, and only a version can be promoted: decide it without promoting"
+            )
+        if promote:
+            self._prepare(variant.version)
         with self._lock:
             experiment = self.get(name)
-            if experiment.state not in ("running", "paused"):
-                raise Conflict(f"experiment {name!r} is {experiment.state} for good")
-            unknown = set(shares) - {v.name for v in experiment.variants}
-            if unknown:
-                raise BadInput(f"no variant {sorted(unknown)[0]!r}: there are {', '.join(v.name for v in experiment.variants)}")
-            variants = tuple(replace(v, share=float(shares.get(v.name, v.share))) for v in experiment.variants)
-            _check_variants(variants)
-            changed = self._change(experiment, variants=variants, author=author, reason=reason)
+            if experiment.state not in (*LIVE, "stopped"):
+                raise Conflict(f"experiment {name!r} is {experiment.state}: only one that has run can be decided")
+            ended = replace(experiment, number=experiment.number + 1, state="decided", winner=winner, author=author,
+                            reason=reason, created=now())  # fmt: skip
+            rows: list[Any] = [ended]
+            if promote and variant.version != self.champion:
+                rows.append(Promotion(new_id("m"), variant.version, self.champion, "promote", author, reason))
+                if self._current and self._current.name != name:
+                    raise Conflict(f"experiment {self._current.name!r} runs now: decide it first, a promotion would end it")
+            self._store.add(*rows)
+            self._load()
         self._tell()
-        return changed
+        return ended
 
     def promote(self, version: int, author: str, reason: str = "") -> Promotion:
         """Move the champion pointer; a running experiment is decided by it. Promoting the champion again changes nothing."""
@@ -246,8 +313,11 @@ class Experiments:
             if self._current:
                 words = f"version {version} became champion ({kind})" + (f": {reason}" if reason else "")
                 number = self._current.number + 1
+                kept = next((v.name for v in self._current.variants if v.version == version), "")
                 rows_to_add.append(
-                    replace(self._current, number=number, state="decided", author=author, reason=words, created=now())
+                    replace(
+                        self._current, number=number, state="decided", winner=kept, author=author, reason=words, created=now()
+                    )
                 )
             self._store.add(promotion, *rows_to_add)
             self._load()
@@ -255,10 +325,10 @@ class Experiments:
         return promotion
 
     def _change(self, experiment: Experiment, **changes: Any) -> Experiment:
-        changed = replace(experiment, number=experiment.number + 1, created=now(), **changes)
-        self._store.add(changed)
+        made = replace(experiment, number=experiment.number + 1, created=now(), **changes)
+        self._store.add(made)
         self._load()
-        return changed
+        return made
 
     def _fresh_name(self, wanted: str) -> str:
         taken = {experiment.name for experiment in self.all()}
@@ -284,15 +354,18 @@ def _forced(visitor: Visitor, current: Experiment | None, champion: int) -> Vari
     )
 
 
-def _check_variants(variants: Sequence[Variant]) -> None:
-    names = [variant.name for variant in variants]
-    if len(names) < 2 or len(set(names)) != len(names):
-        raise BadInput(f"an experiment needs at least two variants with different names, not {', '.join(names) or 'none'}")
-    total = sum(variant.share for variant in variants)
-    if abs(total - 1) > 1e-6 or any(not 0 <= variant.share <= 1 for variant in variants):
-        raise BadInput(f"the shares {', '.join(f'{v.share:g}' for v in variants)} must each be 0..1 and sum to 1, not {total:g}")
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise BadInput(f"experiment name {name!r}: 1 to 60 of letters, digits, '_', '.' and '-'")
 
 
 def _experiment(row: Mapping[str, Any]) -> Experiment:
     variants = tuple(Variant(**variant) for variant in json.loads(row["variants"]))
-    return Experiment(**{**row, "variants": variants})
+    guardrails, segments = guardrails_of(json.loads(row["guardrails"])), tuple(json.loads(row["segments"]))
+    return Experiment(**{**row, "variants": variants, "guardrails": guardrails, "segments": segments})
+
+
+if __name__ == "__main__":
+    from feedback.experiment_commands import main
+
+    raise SystemExit(main())

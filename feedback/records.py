@@ -15,7 +15,10 @@ Json = Any
 
 Status = Literal["pending", "accepted", "rejected", "undecided", "withdrawn"]
 Verdict = Literal["accept", "reject", "amend", "undecided"]
-State = Literal["running", "paused", "stopped", "decided"]
+State = Literal["declared", "running", "paused", "stopped", "decided"]
+Mode = Literal["assigned", "side_by_side"]
+Side = Literal["left", "right"]
+Choice = Literal["left", "right", "both", "neither"]
 
 CHAMPION = "champion"
 """Name of the variant that serves whoever is in no experiment, and of an experiment's control."""
@@ -96,8 +99,20 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
+class Guardrail:
+    """A metric that may not get worse by `margin` (> 0, in the metric's unit) or more, whatever the primary metric says."""
+
+    metric: str
+    margin: float
+
+
+@dataclass(frozen=True, slots=True)
 class Experiment:
-    """One numbered version of an experiment. The first variant is the control. A change is a new number."""
+    """One numbered version of an experiment. The first variant is the control. A change is a new number.
+
+    `mode` assigned: each user gets one variant; side_by_side: each user sees two blind answers and votes.
+    `coverage` (0..1) is how much of the traffic takes part; the rest gets the champion and does not count.
+    """
 
     name: str
     number: int
@@ -112,6 +127,13 @@ class Experiment:
     author: str = ""
     reason: str = ""
     created: datetime = field(default_factory=now)
+    mode: Mode = "assigned"
+    guardrails: tuple[Guardrail, ...] = ()
+    segments: tuple[str, ...] = ("channel", "language", "device")
+    covariate: str = ""  # of outcomes.COVARIATES, for CUPED; none where empty
+    coverage: float = 1.0
+    definition: str = ""  # of the primary metric, as it was when the experiment was declared
+    winner: str = ""  # the variant that was kept, once it is decided
 
     @property
     def control(self) -> Variant:
@@ -137,7 +159,10 @@ class Exposure:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One answer that one contributor was shown. `experiment` is empty outside of one, and for forced variants."""
+    """One answer that one contributor was shown. `experiment` is empty outside of one, and for forced variants.
+
+    `forced`: the variant was not assigned, but asked for by staff, or one of a pair.
+    """
 
     id: str
     contributor: str
@@ -167,6 +192,30 @@ class Correction:
     output: Json
     confirmation: bool
     comment: str = ""
+    created: datetime = field(default_factory=now)
+    edits: float | None = None  # marks added, removed or changed against the answer shown; None where nobody counted
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two predictions of one input, shown to one contributor side by side without their variants' names."""
+
+    id: str
+    contributor: str
+    experiment: str
+    experiment_number: int
+    left_prediction: str
+    right_prediction: str
+    created: datetime = field(default_factory=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """Which answer of a pair its contributor prefers; one a pair."""
+
+    pair_id: str
+    contributor: str
+    choice: Choice
     created: datetime = field(default_factory=now)
 
 
@@ -244,4 +293,4 @@ class Example:
     confirmation: bool = False
 
 
-Record = Exposure | Prediction | Correction | Review | Withdrawal | Experiment | Promotion | TrainingRun | Use
+Record = Exposure | Prediction | Correction | Pair | Vote | Review | Withdrawal | Experiment | Promotion | TrainingRun | Use

@@ -90,12 +90,48 @@ def _first(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(_VIEWS)
 
 
-MIGRATIONS: tuple[Migration, ...] = (Migration(1, "tables and views of the first version", _first),)
+_DECLARED = """
+ALTER TABLE experiments ADD COLUMN mode VARCHAR DEFAULT 'assigned';
+ALTER TABLE experiments ADD COLUMN guardrails JSON DEFAULT '[]';
+ALTER TABLE experiments ADD COLUMN segments JSON DEFAULT '["channel", "language", "device"]';
+ALTER TABLE experiments ADD COLUMN covariate VARCHAR DEFAULT '';
+ALTER TABLE experiments ADD COLUMN coverage DOUBLE DEFAULT 1.0;
+ALTER TABLE experiments ADD COLUMN definition VARCHAR DEFAULT '';
+ALTER TABLE experiments ADD COLUMN winner VARCHAR DEFAULT '';
+ALTER TABLE corrections ADD COLUMN edits DOUBLE;
+UPDATE corrections SET edits = 0 WHERE confirmation;
+CREATE TABLE pairs (
+    id VARCHAR PRIMARY KEY, contributor VARCHAR NOT NULL, experiment VARCHAR NOT NULL, experiment_number INTEGER NOT NULL,
+    left_prediction VARCHAR NOT NULL, right_prediction VARCHAR NOT NULL, created TIMESTAMP NOT NULL);
+CREATE TABLE votes (
+    pair_id VARCHAR NOT NULL, contributor VARCHAR NOT NULL, choice VARCHAR NOT NULL, created TIMESTAMP NOT NULL,
+    PRIMARY KEY (pair_id, contributor));
+"""
+
+# Made anew: a view keeps the columns that its tables had when it was made.
+_VIEWS_OF_2 = """
+DROP VIEW current_experiments;
+CREATE VIEW current_experiments AS
+    SELECT * FROM experiments QUALIFY row_number() OVER (PARTITION BY name ORDER BY number DESC) = 1;
+"""
+
+
+def _second(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(_DECLARED)
+    con.execute(_VIEWS_OF_2)
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    Migration(1, "tables and views of the first version", _first),
+    Migration(2, "experiments declared in full, side-by-side pairs, edits of a correction", _second),
+)
 
 TABLES = (
     "exposures",
     "predictions",
     "corrections",
+    "pairs",
+    "votes",
     "reviews",
     "withdrawals",
     "experiments",

@@ -29,6 +29,8 @@ TABLE_OF: dict[type[Any], str] = {
     records.Exposure: "exposures",
     records.Prediction: "predictions",
     records.Correction: "corrections",
+    records.Pair: "pairs",
+    records.Vote: "votes",
     records.Review: "reviews",
     records.Withdrawal: "withdrawals",
     records.Experiment: "experiments",
@@ -36,7 +38,7 @@ TABLE_OF: dict[type[Any], str] = {
     records.TrainingRun: "training_runs",
     records.Use: "uses",
 }
-_JSON_COLUMNS = {"input", "output", "variants"}
+_JSON_COLUMNS = {"input", "output", "variants", "guardrails", "segments"}
 _TOLD_ONLY = {"notes"}
 COLUMNS: dict[str, tuple[str, ...]] = {
     table: tuple(f.name for f in fields(cls) if f.name not in _TOLD_ONLY) for cls, table in TABLE_OF.items()
@@ -327,6 +329,8 @@ def _cell(record: Record, name: str) -> Any:
             return None
         if name == "variants":
             value = [{"name": v.name, "version": v.version, "share": v.share, "settings": dict(v.settings)} for v in value]
+        if name == "guardrails":
+            value = [{"metric": g.metric, "margin": g.margin} for g in value]
         return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True)
     return value
 

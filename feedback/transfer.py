@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, get_type_hints
 
 import pandas as pd
 
+from feedback.declaring import guardrails_of
 from feedback.errors import BadInput
 from feedback.records import Variant, now
 from feedback.schema import MIGRATIONS, TABLES, VIEWS
@@ -25,10 +26,18 @@ MEDIA_TYPES = {
 }
 _HANGS_ON = (
     ("corrections", "prediction_id", "predictions"),
+    ("pairs", "left_prediction", "predictions"),
+    ("pairs", "right_prediction", "predictions"),
+    ("votes", "pair_id", "pairs"),
     ("reviews", "correction_id", "corrections"),
     ("withdrawals", "correction_id", "corrections"),
     ("uses", "correction_id", "corrections"),
 )
+_LATER = {
+    "corrections": {"edits"},
+    "experiments": {"mode", "guardrails", "segments", "covariate", "coverage", "definition", "winner"},
+}
+"""Columns that exports of earlier versions do not have: their defaults stand in."""
 _CLASS_OF = {table: cls for cls, table in TABLE_OF.items()}
 
 
@@ -128,20 +137,24 @@ def check_log(store: Store) -> list[str]:
 def _record(table: str, row: Mapping[str, Any], index: int) -> Any:
     cls = _CLASS_OF[table]
     names = {f.name for f in fields(cls)} - {"notes"}
-    missing, unknown = names - set(row), set(row) - names
+    missing, unknown = names - set(row) - _LATER.get(table, set()), set(row) - names
     if missing or unknown:
         raise BadInput(
             f"row {index}: columns of {table} are {', '.join(sorted(names))}; missing: {', '.join(sorted(missing)) or 'none'}, "
             f"unknown: {', '.join(sorted(unknown)) or 'none'}"
         )
-    values = {name: row[name] for name in names}
+    values = {name: row[name] for name in names if name in row}
     try:
         values["created"] = _moment(values["created"])
-        for name in ("input", "output", "variants"):
+        for name in ("input", "output", "variants", "guardrails", "segments"):
             if name in values and isinstance(values[name], str):
                 values[name] = json.loads(values[name]) if values[name] else None
         if "variants" in values:
             values["variants"] = tuple(Variant(**variant) for variant in values["variants"])
+        if "guardrails" in values:
+            values["guardrails"] = guardrails_of(values["guardrails"])
+        if "segments" in values:
+            values["segments"] = tuple(values["segments"])
         hints = get_type_hints(cls)
         return cls(**{name: _typed(value, hints[name]) for name, value in values.items()})
     except (KeyError, TypeError, ValueError) as error:
@@ -156,6 +169,8 @@ def _typed(value: Any, hint: Any) -> Any:
         return None
     if hint is float:
         return float(value)
+    if hint == float | None:
+        return None if value in (None, "") else float(value)
     if hint is bool and isinstance(value, str):
         return {"True": True, "False": False, "true": True, "false": False}[value]
     return value

@@ -130,9 +130,8 @@ class Retrainer:
         card = self._versions.card(number)
         self._ask_reason(card, reason, "offered")
         settings = self._demo.experiment
-        defaults = {"rule": settings.rule, "n_max": settings.n_max, "alpha": settings.alpha}
         chosen = settings.challenger_share if share is None else share
-        return self._experiments.offer(number, share=chosen, author=author, reason=reason, defaults=defaults)
+        return self._experiments.offer(number, share=chosen, author=author, reason=reason, defaults=settings.declared())
 
     def promote(self, number: int, author: str, reason: str = "") -> Any:
         """Make a version the champion. What the gate did not pass is promoted only with a reason."""

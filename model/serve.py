@@ -8,7 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import NamedTuple
 
@@ -59,6 +59,19 @@ class Predictor:
         task = self.task
         checked = task.check_input(input_)
         return checked, None if output is None else task.check_output(checked, output)
+
+    def edits(self, shown: Json, output: Json) -> float:
+        """Return how many marks were added, removed or changed between two checked outputs."""
+        return self.task.edits(shown, output)
+
+    def answers(self, version: int, inputs: Sequence[Json], settings: Mapping[str, float]) -> list[Json]:
+        """Return a version's outputs for checked inputs, in this thread and not in the visitors' queue: for reports."""
+        answerer = self._answerer(version)
+        made: list[Json] = []
+        for start in range(0, len(inputs), BATCH):
+            part = list(inputs[start : start + BATCH])
+            made.extend(answer.output for answer in answerer.answer(part, [settings] * len(part)))
+        return made
 
     def predict(self, version: int, input_: Json, settings: Mapping[str, float]) -> Answer:
         """Return the version's answer to a checked input. Raises Busy where the queue is full, NotFound, BadInput."""

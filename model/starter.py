@@ -46,12 +46,10 @@ def first_experiment(demo: Demo, variants: list[Variant]) -> Experiment | None:
         number=1,
         state="running",
         variants=tuple(variants),
-        rule=settings.rule,
-        n_max=settings.n_max,
-        alpha=settings.alpha,
         hypothesis=settings.hypothesis,
         author="demo",
         reason="declared in the demo's TOML",
+        **settings.declared(),
     )
 
 

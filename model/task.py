@@ -123,6 +123,11 @@ class Task(ABC):
     def counts(self, truth: Json, answer: Json) -> dict[str, Counts]:
         """Return (tp, fp, fn) a label for one item: what the paired gate sums and resamples."""
 
+    def edits(self, shown: Json, output: Json) -> float:
+        """Return the fewest marks to add, remove or change that turn one checked output into the other; 0 for equal ones."""
+        counts = self.counts(output, shown).values()
+        return float(max(sum(c.fp for c in counts), sum(c.fn for c in counts)))
+
     def check_settings(self, settings: Mapping[str, float]) -> Setting:
         """Return a variant's settings with defaults (temperature 1, threshold 0); raise BadInput for a bad one."""
         for name, value in settings.items():

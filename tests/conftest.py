@@ -31,6 +31,10 @@ class WordsModel:
             raise BadInput(f"output {output!r}: label must be one of {', '.join(self.labels)}")
         return input_, None if output is None else {"label": output["label"]}
 
+    def edits(self, shown: Json, output: Json) -> float:
+        """Equal or not."""
+        return float(shown != output)
+
     def predict(self, version: int, input_: Json, settings: Mapping[str, float]) -> Answer:
         """Name the version."""
         return Answer({"label": f"v{version}"}, 0.75)

@@ -42,7 +42,8 @@ class Log:
 
     def declare(self, made: Experiment) -> Experiment:
         """Store one number of an experiment."""
-        row = asdict(made) | {"variants": json.dumps([asdict(variant) for variant in made.variants])}
+        listed = {name: json.dumps([asdict(item) for item in getattr(made, name)]) for name in ("variants", "guardrails")}
+        row = asdict(made) | listed | {"segments": json.dumps(made.segments)}
         self._insert("experiments", row)
         return made
 
@@ -68,7 +69,7 @@ class Log:
         name = f"c_{self.rows}"
         self._insert("corrections", {
             "id": name, "prediction_id": prediction, "contributor": who, "output": '"right"',
-            "confirmation": confirmation, "comment": "", "created": self._tick(),
+            "confirmation": confirmation, "comment": "", "created": self._tick(), "edits": float(not confirmation),
         })  # fmt: skip
         return name
 

@@ -46,6 +46,10 @@ class SpanModel:
                 raise BadInput(f"span {span}: outside of the text", code="spans_range")
         return input_, {"spans": spans}
 
+    def edits(self, shown: Json, output: Json) -> float:
+        """Equal or not."""
+        return float(shown != output)
+
     def predict(self, version: int, input_: Json, settings: Mapping[str, float]) -> Answer:
         """Find the words; `confidence` a span as a task may give it."""
         if "busy" in input_:
@@ -61,6 +65,10 @@ class ChoiceModel:
     def check(self, input_: Json, output: Json = None) -> tuple[Json, Json]:
         """Outputs name one label."""
         return input_, None if output is None else {"label": output["label"]}
+
+    def edits(self, shown: Json, output: Json) -> float:
+        """Equal or not."""
+        return float(shown != output)
 
     def predict(self, version: int, input_: Json, settings: Mapping[str, float]) -> Answer:
         """Say refund, hardly sure."""
