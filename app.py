@@ -26,6 +26,7 @@ from fastapi_offline import FastAPIOffline
 
 import analysis.panel
 import analysis.routes
+import feedback.experiment_routes
 import feedback.panel
 import feedback.review_panel
 import feedback.routes
@@ -71,7 +72,8 @@ def create_app(house: House) -> FastAPI:
             demo.name, house.home.identity, house.store, house.experiments, lambda version: version in house.predictor.loaded()
         )
     )
-    app.include_router(feedback.routes.router(house.desk, house.experiments, house.store, house.home.backups))
+    app.include_router(feedback.routes.router(house.desk, house.store, house.home.backups))
+    app.include_router(feedback.experiment_routes.router(house.experiments, demo.experiment.declared()))
     app.include_router(model.routes.router(house.retrainer, house.experiments, house.versions))
     app.include_router(analysis.routes.router(report_of, feedback.routes.staff))
     app.include_router(login.router(house.staff, house.limits, words, identity.login_cookie(demo.name), demo.server.embed))

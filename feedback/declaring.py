@@ -56,6 +56,8 @@ def check_variants(variants: Sequence[Variant]) -> None:
     for variant in variants:
         if not variant.name or len(variant.name) > 40:
             raise BadInput(f"variant name {variant.name!r}: 1 to 40 characters")
+        if isinstance(variant.version, bool) or not isinstance(variant.version, int) or variant.version < 1:
+            raise BadInput(f"version {variant.version!r} of {variant.name!r}: must be the number of a model version, 1 or more")
         if not _number(variant.share):
             raise BadInput(f"share {variant.share!r} of {variant.name!r}: must be a number in 0..1")
     total = sum(variant.share for variant in variants)

@@ -49,11 +49,11 @@ class Experiments:
         self._champion: int | None = None
         self._exposed: dict[str, tuple[str, int]] = {}  # contributor -> (variant, newest experiment number)
         self._listeners: list[Callable[[], None]] = []
-        self._prepare: Callable[[int], None] = lambda version: None
+        self._prepare: Callable[[Variant], None] = lambda variant: None
         self._load()
 
-    def before_serving(self, prepare: Callable[[int], None]) -> None:
-        """Call `prepare(version)` before a version starts to serve (to load it), outside of every lock."""
+    def before_serving(self, prepare: Callable[[Variant], None]) -> None:
+        """Call `prepare(variant)` before a variant starts to serve (to load and try it), outside of every lock."""
         self._prepare = prepare
 
     def on_change(self, listener: Callable[[], None]) -> None:
@@ -101,6 +101,11 @@ class Experiments:
         if name not in known:
             raise NotFound(f"no experiment {name!r}; there are: {', '.join(known) or 'none yet'}")
         return known[name]
+
+    def numbers(self, name: str) -> list[Experiment]:
+        """Return every number of an experiment, oldest first: who changed what, when and why."""
+        self.get(name)
+        return [_experiment(row) for row in self._store.rows("SELECT * FROM experiments WHERE name = ? ORDER BY number", [name])]
 
     def serving(self) -> list[int]:
         """Return the versions that can be asked for now, champion first."""
@@ -179,7 +184,7 @@ class Experiments:
 
     def _prepare_all(self, experiment: Experiment) -> None:
         for variant in experiment.variants:
-            self._prepare(variant.version)
+            self._prepare(variant)
 
     def offer(
         self, version: int, *, share: float, author: str, reason: str = "", defaults: Mapping[str, Any] | None = None
@@ -261,7 +266,7 @@ class Experiments:
                 f"variant {winner!r} differs by serving settings, and only a version can be promoted: decide it without promoting"
             )
         if promote:
-            self._prepare(variant.version)
+            self._prepare(variant)
         with self._lock:
             experiment = self.get(name)
             if experiment.state not in (*LIVE, "stopped"):
@@ -303,7 +308,7 @@ class Experiments:
                 self._champion = version
 
     def _move(self, version: int, kind: Any, author: str, reason: str) -> Promotion:
-        self._prepare(version)
+        self._prepare(Variant(CHAMPION, version, 1.0))
         with self._lock:
             if version == self.champion and kind == "promote":
                 rows = self._store.rows("SELECT * FROM champion")

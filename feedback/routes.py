@@ -1,4 +1,4 @@
-"""This room's HTTP routes: predictions, corrections, reviews, experiments' actions, exports. The same use cases as the page."""
+"""This room's HTTP routes: predictions, corrections, reviews, exports. The same use cases as the page."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from feedback.desk import Desk, Given, Waiting
 from feedback.errors import BadInput, Conflict, Unauthorised
-from feedback.experiments import Experiments
 from feedback.identity import visitor_of
-from feedback.records import Experiment, Visitor
+from feedback.records import Visitor
 from feedback.store import Store
 from feedback.transfer import MEDIA_TYPES, back_up, check_log, export_table, import_rows
 
@@ -107,35 +106,10 @@ class WaitingOut(BaseModel):
     created: datetime
 
 
-class ActionIn(Body):
-    """Pause (the kill switch), resume or stop an experiment, or change its shares."""
-
-    action: Literal["pause", "resume", "stop", "reweigh"]
-    shares: dict[str, float] = Field(default_factory=dict)
-    reason: str = Field("", max_length=1000)
-
-
 class RowsIn(Body):
     """Rows of a table as an export gives them."""
 
     rows: list[dict[str, Any]] = Field(max_length=5000)
-
-
-class ExperimentOut(BaseModel):
-    """An experiment in its newest number."""
-
-    name: str
-    number: int
-    state: str
-    variants: list[dict[str, Any]]
-    primary_metric: str
-    rule: str
-    n_max: int
-    alpha: float
-    hypothesis: str
-    author: str
-    reason: str
-    created: datetime
 
 
 Key = Annotated[str, Header(alias="Idempotency-Key", max_length=200)]
@@ -174,12 +148,11 @@ VisitorOf = Annotated[Visitor, Depends(visitor)]
 StaffOf = Annotated[str, Depends(staff)]
 
 
-def router(desk: Desk, experiments: Experiments, store: Store, backups: Path) -> APIRouter:
-    """Return the routes of the desk, the experiments and the log."""
+def router(desk: Desk, store: Store, backups: Path) -> APIRouter:
+    """Return the routes of the desk and the log."""
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(json_only)])
     _visitor_routes(api, desk)
     _review_routes(api, desk)
-    _experiment_routes(api, experiments)
     _log_routes(api, store, backups)
     return api
 
@@ -225,18 +198,6 @@ def _review_routes(api: APIRouter, desk: Desk) -> None:
         return [_waiting(item) for item in desk.queue(limit)]
 
 
-def _experiment_routes(api: APIRouter, experiments: Experiments) -> None:
-    @api.get("/experiments", tags=["staff"], summary="All experiments")
-    def all_experiments(_: StaffOf) -> list[ExperimentOut]:
-        return [_experiment(experiment) for experiment in experiments.all()]
-
-    @api.post("/experiments/{name}", tags=["staff"], summary="Pause, resume, stop or reweigh an experiment")
-    def act(name: str, body: ActionIn, author: StaffOf) -> ExperimentOut:
-        if body.action == "reweigh":
-            return _experiment(experiments.reweigh(name, body.shares, author, body.reason))
-        return _experiment(experiments.act(name, body.action, author, body.reason))
-
-
 def _log_routes(api: APIRouter, store: Store, backups: Path) -> None:
     @api.get("/exports/{table}", tags=["staff"], summary="A raw table or view, while the app runs", response_class=Response)
     def export(table: str, _: StaffOf, format: Literal["parquet", "csv", "jsonl"] = "csv") -> Response:
@@ -265,12 +226,3 @@ def _given(item: Given) -> GivenOut:
 
 def _waiting(item: Waiting) -> WaitingOut:
     return WaitingOut(**item._asdict())
-
-
-def _experiment(experiment: Experiment) -> ExperimentOut:
-    variants = [
-        {"name": v.name, "version": v.version, "share": v.share, "settings": dict(v.settings)} for v in experiment.variants
-    ]
-    return ExperimentOut(
-        **{name: getattr(experiment, name) for name in ExperimentOut.model_fields if name != "variants"}, variants=variants
-    )

@@ -62,7 +62,7 @@ def open_house(demo: Demo, home: Home, words: Words) -> House:
         predictor = Predictor(versions, task=task, queue=demo.limits.queue)
         for version in experiments.serving():
             predictor.warm(version)
-        experiments.before_serving(predictor.warm)
+        experiments.before_serving(lambda variant: predictor.warm(variant.version, variant.settings))
         webhook = Webhook(demo.server.webhook, demo.name)
         retrainer = Retrainer(demo, home, store, experiments, versions, webhook)
         limits = Limits(demo.limits)

@@ -94,9 +94,10 @@ class Predictor:
 
     # -- which versions are in memory --------------------------------------------------------------------------------
 
-    def warm(self, version: int) -> None:
-        """Load a version now, and answer once with it, so that the first visitor does not wait."""
-        self._answerer(version).answer(["warm"], [{}])
+    def warm(self, version: int, settings: Mapping[str, float] | None = None) -> None:
+        """Load a version now, and answer once with it, so that the first visitor does not wait. Raises BadInput for bad settings."""
+        self.task.check_settings(settings or {})
+        self._answerer(version).answer(["warm"], [settings or {}])
 
     def drop(self, version: int) -> None:
         """Let go of a version; requests under way keep it until they are answered."""

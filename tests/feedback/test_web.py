@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from feedback import health, identity, login, problems, routes
+from feedback import experiment_routes, health, identity, login, problems, routes
 from feedback.acceptance import Agreement
 from feedback.demo import Demo
 from feedback.desk import Desk
@@ -43,7 +43,8 @@ class Site:
         problems.install(self.app)
         identity.install(self.app, home=home, staff=self.staff, demo=demo)
         self.app.include_router(health.router(demo.name, home.identity, store, self.experiments, lambda _: True))
-        self.app.include_router(routes.router(desk, self.experiments, store, home.backups))
+        self.app.include_router(routes.router(desk, store, home.backups))
+        self.app.include_router(experiment_routes.router(self.experiments, demo.experiment.declared()))
         self.app.include_router(login.router(self.staff, limits, words, identity.login_cookie(demo.name), demo.server.embed))
 
     def client(self, token: str = "", **headers: str) -> TestClient:

@@ -1,0 +1,60 @@
+"""Decides an experiment by itself, where the demo's TOML says `promote = "automatic"`. What wins it is asked of a callable."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import NamedTuple
+
+from feedback.errors import AmendError
+from feedback.experiments import Experiments
+
+AUTHOR = "policy:promote"
+_LOG = logging.getLogger(__name__)
+
+
+class Winner(NamedTuple):
+    """The variant that may be shipped, and why in a sentence for the log."""
+
+    variant: str
+    reason: str
+
+
+class Autopilot:
+    """Looks every `seconds` whether the running experiment has a winner to ship, decides it so, and promotes the version."""
+
+    def __init__(self, experiments: Experiments, winner_of: Callable[[str], Winner | None], seconds: float = 60.0) -> None:
+        self._experiments = experiments
+        self._winner_of = winner_of
+        self._seconds = seconds
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="autopilot", daemon=True)
+
+    def begin(self) -> None:
+        """Start watching."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop watching; a decision under way is finished first."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def look(self) -> str:
+        """Look once; return the variant that was promoted, or nothing."""
+        current = self._experiments.current
+        if current is None or current.state != "running":
+            return ""
+        won = self._winner_of(current.name)
+        if won is None:
+            return ""
+        self._experiments.decide(current.name, won.variant, AUTHOR, won.reason, promote=True)
+        return won.variant
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self._seconds):
+            try:
+                self.look()
+            except AmendError as error:  # the thread's outer edge: the next look tries again, the log keeps the words
+                _LOG.warning("the running experiment could not be decided: %s", error)
