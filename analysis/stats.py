@@ -18,6 +18,9 @@ from feedback.errors import BadInput
 SMALL_ARM = 200
 """Users in an arm below which the delta method is too sure of itself: jackknife variance and Welch's t instead."""
 
+_ROUNDING = 1e-9
+"""Share of a sum of squares by which rounding may carry a difference of such sums below 0."""
+
 
 class Sums(NamedTuple):
     """What one arm's users add up to. `k` users; y the outcome, n the number that it is a share of."""
@@ -79,11 +82,15 @@ def ratio(sums: Sums) -> Estimate:
     """Return R = Sy/Sn with the delta method's variance (Deng, Knoblich, Lu, KDD 2018, section 3).
 
     s2 = (Syy - 2 R Syn + R^2 Snn)/(k - 1), Var R = s2/(k nbar^2), nbar = Sn/k. With n_i = 1 it is the mean and s^2/k.
-    Raises BadInput for fewer than two users, a denominator of 0, or a number that is not finite.
+    Raises BadInput for fewer than two users, a denominator of 0, a number that is not finite, or sums that no users
+    can have (a sum of squared residuals below 0 by more than rounding).
     """
     _check(sums)
     value = sums.sy / sums.sn
-    s2 = max(sums.syy - 2 * value * sums.syn + value**2 * sums.snn, 0.0) / (sums.k - 1)
+    squares = sums.syy - 2 * value * sums.syn + value**2 * sums.snn
+    if squares < -_ROUNDING * (sums.syy + value**2 * sums.snn):
+        raise BadInput(f"the sums {tuple(sums)} are no users' sums: their squared residuals add up to {squares:g}, below 0")
+    s2 = max(squares, 0.0) / (sums.k - 1)
     return Estimate(value, s2 / (sums.k * (sums.sn / sums.k) ** 2), sums.k)
 
 

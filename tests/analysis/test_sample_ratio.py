@@ -1,10 +1,8 @@
-"""Sample ratio: the sequential multinomial test and chi-square."""
+"""Sample ratio: the sequential multinomial test and chi-square; other people's published numbers: test_oracles.py."""
 
 from __future__ import annotations
 
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,35 +10,6 @@ import scipy.stats
 
 from analysis.sample_ratio import ALARM, chi2_p, log_bayes_factors, sequential_p
 from feedback.errors import BadInput
-
-ORACLES = Path(__file__).resolve().parents[3] / "shared" / "oracles" / "ab"
-needs_oracles = pytest.mark.skipif(not ORACLES.is_dir(), reason=f"the published numbers are not at {ORACLES}")
-
-
-@needs_oracles
-def test_sequential_test_agrees_with_ssrm() -> None:
-    """ln BF of each of Optimizely's five steps (ssrm_multinomial.json).
-
-    Their prior is Dirichlet(1, 1, 1), ours kappa times the null: the same only under a uniform null, so the closed
-    form is checked on their data with their prior divided out, and our own prior on a uniform null below.
-    """
-    case = json.loads((ORACLES / "ssrm_multinomial.json").read_text())["cases"][0]
-    arms = [row.index(1) for row in case["data"]]
-    # Under theta = 1/3 each and kappa = 3 the prior is theirs, and only the null's likelihood differs from the file's.
-    ours = log_bayes_factors(arms, [1, 1, 1], kappa=3)
-    null = np.log(1 / 3) * np.arange(1, len(arms) + 1)
-    assert ours + null == pytest.approx(case["log_marginal_M1"], abs=1e-9)
-    theirs = np.cumsum(np.log(np.asarray(case["null_probabilities"]))[arms])
-    assert theirs == pytest.approx(case["log_marginal_M0"], abs=1e-9)
-
-
-@needs_oracles
-def test_chi2_agrees_with_gbstats_but_for_its_defect() -> None:
-    """Three cases are gbstats'; in the fourth gbstats counts a zero-weight arm in df (.9876): the right value is .8747."""
-    cases = json.loads((ORACLES / "srm_chi2.json").read_text())["cases"]
-    for case in cases[:3]:
-        assert chi2_p(case["counts"], case["weights"]) == pytest.approx(case["p"], abs=1e-9)
-    assert chi2_p(cases[3]["counts"], cases[3]["weights"]) == pytest.approx(0.8746773813435417, abs=1e-9)
 
 
 def test_chi2_is_scipys() -> None:
