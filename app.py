@@ -15,6 +15,7 @@ import json
 import logging
 import sys
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from html import escape
 from pathlib import Path
 
@@ -27,17 +28,21 @@ from fastapi_offline import FastAPIOffline
 import analysis.panel
 import analysis.routes
 import feedback.experiment_routes
+import feedback.pair_routes
 import feedback.panel
 import feedback.review_panel
 import feedback.routes
 import model.panel
 import model.routes
-from analysis.report import Report, report
+from analysis.reader import Reader
+from analysis.replaying import Replayer
 from feedback import health, identity, login, problems
+from feedback.autopilot import Autopilot
 from feedback.client import home_of
 from feedback.demo import load_demo
 from feedback.entrance import LANGUAGE_PATHS
 from feedback.errors import AmendError, Unauthorised
+from feedback.experiment_routes import declare, perform
 from feedback.home import write_atomically
 from feedback.identity import visitor_of
 from feedback.staff import OWNER
@@ -51,14 +56,17 @@ WORDS = [HERE / room / "words.toml" for room in ("feedback", "model", "analysis"
 def create_app(house: House) -> FastAPI:
     """Return the app with routes, pages and middleware. Its life (lifespan) is the house's: it closes it."""
     demo, words = house.demo, house.words
-
-    def report_of(name: str) -> Report:
-        return report(house.store.frame, house.experiments.get(name))
+    frame = house.store.frame
+    reader = Reader(frame, house.experiments.get, Replayer(frame, house.predictor.answers, house.predictor.edits))
+    pilot = Autopilot(house.experiments, reader.shippable)
 
     @contextlib.asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
         house.retrainer.begin()
+        if demo.experiment.promote == "automatic":
+            pilot.begin()
         yield
+        await run_in_threadpool(pilot.close)
         await run_in_threadpool(house.close)
 
     title = f"Amend: {demo.words(demo.title, 'en')}"
@@ -73,14 +81,15 @@ def create_app(house: House) -> FastAPI:
         )
     )
     app.include_router(feedback.routes.router(house.desk, house.store, house.home.backups))
+    app.include_router(feedback.pair_routes.router(house.pairs))
     app.include_router(feedback.experiment_routes.router(house.experiments, demo.experiment.declared()))
     app.include_router(model.routes.router(house.retrainer, house.experiments, house.versions))
-    app.include_router(analysis.routes.router(report_of, feedback.routes.staff))
+    app.include_router(analysis.routes.router(reader, feedback.routes.staff))
     app.include_router(login.router(house.staff, house.limits, words, identity.login_cookie(demo.name), demo.server.embed))
     problems.unknown_api(app)
     for language in reversed(LANGUAGES):  # longer paths first: "/" would swallow "/zh"
         path = LANGUAGE_PATHS[language]
-        _mount(app, _studio(house, language, report_of), f"{path}/studio", lambda request: visitor_of(request).staff, language)
+        _mount(app, _studio(house, language, reader), f"{path}/studio", lambda request: visitor_of(request).staff, language)
         _mount(app, _public(house, language), path or "/", None, language)
     return app
 
@@ -89,6 +98,7 @@ def _public(house: House, language: str) -> gr.Blocks:
     (other,) = (known for known in LANGUAGES if known != language)
     page: gr.Blocks = feedback.panel.build(
         house.desk,
+        house.pairs,
         house.demo,
         widget=house.predictor.task.widget,
         labels=house.predictor.task.labels,
@@ -100,7 +110,7 @@ def _public(house: House, language: str) -> gr.Blocks:
     return page
 
 
-def _studio(house: House, language: str, report_of: Callable[[str], Report]) -> gr.Blocks:
+def _studio(house: House, language: str, reader: Reader) -> gr.Blocks:
     say = house.words.speaker(language)
     task = house.predictor.task
     blocks: gr.Blocks
@@ -122,7 +132,17 @@ def _studio(house: House, language: str, report_of: Callable[[str], Report]) -> 
                 reviewer_of=_staff,
             )
         with gr.Tab(say("studio.experiments")):
-            analysis.panel.build(say, house.experiments.all, report_of, house.experiments.act, author_of=_staff)
+            analysis.panel.build(
+                say,
+                reader,
+                house.experiments.all,
+                partial(perform, house.experiments),
+                partial(declare, house.experiments, house.demo.experiment.declared()),
+                house.versions.numbers,
+                house.demo.experiment.declared(),
+                author_of=_staff,
+                language=language,
+            )
         with gr.Tab(say("studio.models")):
             model.panel.build(say, house.retrainer, house.experiments, house.versions, author_of=_staff)
     return blocks

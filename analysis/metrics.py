@@ -3,39 +3,49 @@
 The cohort of a report: contributors whose first exposure to the experiment falls into the numbers under report, who met
 one variant of it only; under the horizon rule the first n_max of them. Of theirs, the predictions made in those
 numbers, not forced, since the first exposure. A withdrawn correction counts nowhere, and a contributor's correction
-counts for their own prediction only.
+counts for their own prediction only. All is read from `exposures` and `user_days` (feedback/rollup.py).
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
+from analysis.days import Day, days_of
 from analysis.stats import Sums
-from feedback.outcomes import METRICS, Direction, Metric, metric_of, primary
-from feedback.records import Experiment, Variant
+from analysis.users import Frames, Scope, everybody, rows_of, scope_of, users_of
+from feedback.outcomes import COVARIATES, METRICS, SEGMENTS, Direction, Metric, metric_of, primary
+from feedback.records import Experiment
 
-__all__ = ["METRICS", "Direction", "Metric", "metric_of", "primary"]
+__all__ = [
+    "METRICS", "Arm", "Day", "Direction", "Frames", "LeftOut", "Metric", "Reading", "Scope",
+    "days_of", "metric_of", "no_arm", "primary", "reading", "rows_of", "scope_of", "users_of",
+]  # fmt: skip
 
+POINTS = 2000
+"""Looks that the sequential sample-ratio test takes at most: one an arriving user up to here, evenly spaced above."""
 
-class Frames(Protocol):
-    """The store's read-only door: one SELECT and its positional parameters in, a frame out."""
+VALUES = 8
+"""Values of a segment that are reported: those with the most users. The rest goes under REST together."""
 
-    def __call__(self, sql: str, params: Sequence[Any] = ..., /) -> pd.DataFrame:
-        """Return the rows of one SELECT."""
+REST = "…"
+
+_MOMENTS = ("sy", "sn", "sx", "sm", "syy", "snn", "sxx", "smm", "syn", "syx", "sym", "snx", "snm", "sxm")
 
 
 class Arm(NamedTuple):
-    """One variant's cohort: users, predictions and answers (counts), the metrics' sums, predictions without a latency."""
+    """One variant's cohort. Counts of users, predictions and answers, and the raw sums behind every metric."""
 
     users: int
     predictions: int
     corrections: int  # of predictions that got one which is no confirmation
     untimed: int  # predictions whose latency is no number above 0
-    sums: dict[str, Sums]
+    skewed: int  # predictions from before their user's first exposure: in no other number here
+    sums: dict[str, Sums]  # by metric
+    moments: dict[str, Any] | None  # of the primary metric and the covariate, by cuped.Moments' names; None without one
 
 
 class LeftOut(NamedTuple):
@@ -43,118 +53,113 @@ class LeftOut(NamedTuple):
 
     two_variants: int
     carried_over: int  # first met under another number with other variants or shares
+    beyond: int  # came after the first n_max of the horizon rule
     exposed: int  # everybody who was ever exposed, in or out
 
 
-class Scope(NamedTuple):
-    """What a report reads: the experiment's name, its numbers with one design, and how many users at most."""
+class Reading(NamedTuple):
+    """All that one SELECT brings of an experiment. A variant that nobody met has no arm."""
 
-    name: str
-    numbers: tuple[int, ...]
-    most: int
-
-
-_COHORT = """
-WITH given AS (SELECT ?::VARCHAR AS name, ?::INTEGER[] AS numbers, ?::BIGINT AS most),
-seen AS (SELECT contributor, variant, experiment_number AS number, e.created
-    FROM exposures e, given WHERE e.experiment = given.name),
-shown AS (SELECT p.id, p.contributor, p.variant, p.experiment_number AS number, p.latency_ms, p.created
-    FROM predictions p, given WHERE p.experiment = given.name AND NOT p.forced),
-met AS (SELECT contributor, count(DISTINCT variant) AS variants
-    FROM (SELECT contributor, variant FROM seen UNION ALL SELECT contributor, variant FROM shown) GROUP BY ALL),
-firsts AS (SELECT contributor, min(created) AS first, arg_min(variant, created) AS variant, min(number) AS number
-    FROM seen GROUP BY contributor),
-cohort AS (SELECT f.contributor, f.first, f.variant
-    FROM firsts f JOIN met USING (contributor), given
-    WHERE met.variants = 1 AND list_contains(given.numbers, f.number)
-    QUALIFY row_number() OVER (ORDER BY f.first, f.contributor) <= given.most),
-answers AS (SELECT c.prediction_id, c.contributor, c.confirmation, c.edits FROM corrections c
-    WHERE c.id NOT IN (SELECT correction_id FROM withdrawals)),
-users AS (SELECT cohort.contributor, any_value(cohort.variant) AS variant, any_value(cohort.first) AS first,
-        count(p.id) AS predictions,
-        count(*) FILTER (a.confirmation) AS confirmed,
-        count(*) FILTER (NOT a.confirmation) AS corrected,
-        coalesce(sum(a.edits), 0) AS edits,
-        count(*) FILTER (a.prediction_id IS NOT NULL AND a.edits IS NULL) AS unscored,
-        count(*) FILTER (p.latency_ms > 0 AND isfinite(p.latency_ms)) AS timings,
-        coalesce(sum(CASE WHEN p.latency_ms > 0 AND isfinite(p.latency_ms) THEN ln(p.latency_ms) END), 0) AS log_latency
-    FROM cohort CROSS JOIN given
-    LEFT JOIN shown p ON p.contributor = cohort.contributor AND p.created >= cohort.first
-        AND list_contains(given.numbers, p.number)
-    LEFT JOIN answers a ON a.prediction_id = p.id AND a.contributor = p.contributor
-    GROUP BY cohort.contributor)
-"""
+    arms: dict[str, Arm]  # by variant
+    segments: dict[str, dict[str, dict[str, Arm]]]  # declared segment -> value -> variant
+    left_out: LeftOut
+    arrivals: np.ndarray  # (points, variants in the experiment's order): users so far, in the order of first exposure
 
 
-def scope_of(frame: Frames, experiment: Experiment) -> Scope:
-    """Return what to read: the unbroken run of numbers with the same design that ends in this one.
+class _Wanted:
+    """The columns of one reading: sums of products over users, each computed once however many metrics need it."""
 
-    Pausing, resuming and stopping give an experiment a new number but change nothing that is compared.
+    def __init__(self, judged: Metric, covariate: tuple[str, str] | None) -> None:
+        self._columns: dict[tuple[str, ...], str] = {}
+        self.users = self._sum()
+        self._counts = [self._sum(name) for name in ("predictions", "corrected", "timings", "skewed")]
+        self._sums = {
+            m.name: [self._sum(*pair) for pair in ((m.y,), (m.n,), (m.y, m.y), (m.n, m.n), (m.y, m.n))] for m in METRICS.values()
+        }
+        self._moments: dict[str, str] = {}
+        if covariate:
+            parts = dict(zip("ynxm", (judged.y, judged.n, *covariate), strict=True))
+            for name in _MOMENTS:
+                self._moments[name] = self._sum(*(parts[letter] for letter in name[1:]))
+
+    def _sum(self, *factors: str) -> str:
+        """Return the name of the column with the sum of the factors' product; a factor "1" changes nothing."""
+        key = tuple(sorted(factor for factor in factors if factor != "1"))
+        return self._columns.setdefault(key, f"s{len(self._columns)}")
+
+    @property
+    def sql(self) -> str:
+        """Return the columns of the SELECT."""
+        return ", ".join(
+            f"sum({' * '.join(f'({factor})::DOUBLE' for factor in key)}) AS {name}" if key else f"count(*)::DOUBLE AS {name}"
+            for key, name in self._columns.items()
+        )
+
+    def arms(self, rows: pd.DataFrame) -> dict[str, Arm]:
+        """Return each variant's arm, added up over its rows."""
+        variants, values = rows["variant"].to_numpy(), rows[list(self._columns.values())].to_numpy(dtype=float)
+        return {
+            str(name): self._arm(dict(zip(self._columns.values(), values[variants == name].sum(axis=0), strict=True)))
+            for name in sorted(set(variants))
+        }
+
+    def _arm(self, row: Mapping[Any, float]) -> Arm:
+        users = int(row[self.users])
+        predictions, corrections, timings, skewed = (int(row[name]) for name in self._counts)
+        sums = {metric: Sums(users, *(float(row[name]) for name in names)) for metric, names in self._sums.items()}
+        moments: dict[str, Any] = {"k": users, **{name: float(row[column]) for name, column in self._moments.items()}}
+        return Arm(users, predictions, corrections, predictions - timings, skewed, sums, moments if self._moments else None)
+
+
+def no_arm() -> Arm:
+    """Return the arm of a variant that nobody met."""
+    return Arm(0, 0, 0, 0, 0, dict.fromkeys(METRICS, Sums(0, 0.0, 0.0, 0.0, 0.0, 0.0)), None)
+
+
+def reading(frame: Frames, scope: Scope, experiment: Experiment) -> Reading:
+    """Return each variant's sums, in all and by the declared segments, who is left out, and how the users arrived.
+
+    One SELECT, so one state of the log. It brings a row for each combination of variant and the segments' values, and
+    at most POINTS of arrivals a variant, however many users there are.
     """
+    covariate = COVARIATES[experiment.covariate] if experiment.covariate else None
+    wanted = _Wanted(primary(experiment.primary_metric), covariate)
+    segments = [name for name in SEGMENTS if name in experiment.segments]
     rows = frame(
-        "SELECT number, variants::VARCHAR AS variants, primary_metric, rule, n_max, alpha, salt FROM experiments"
-        " WHERE name = ? AND number < ? ORDER BY number DESC",
-        [experiment.name, experiment.number],
+        f"""{everybody(scope, segments, before=covariate is not None)}
+        SELECT 'sums' AS part, state, variant, {"".join(f"{name}, " for name in segments)} {wanted.sql}
+            FROM everybody GROUP BY ALL
+        UNION ALL BY NAME SELECT 'arrivals' AS part, variant, (place - 1) // every AS point, count(*) AS users
+            FROM everybody, (SELECT greatest(1, ceil(count(*) / {POINTS}))::BIGINT AS every FROM everybody WHERE state = 'in')
+            WHERE state = 'in' GROUP BY ALL""",
+        scope.params,
     )
-    numbers = [experiment.number]
-    for row in rows.to_dict("records"):
-        if row["number"] != numbers[-1] - 1 or not _same_design(row, experiment):
-            break
-        numbers.append(int(row["number"]))
-    most = experiment.n_max if experiment.rule == "horizon" else 2**62
-    return Scope(experiment.name, tuple(sorted(numbers)), most)
-
-
-def arms_of(frame: Frames, scope: Scope) -> dict[str, Arm]:
-    """Return each exposed variant's sums from one grouped SELECT; a variant that nobody met is missing."""
-    columns = ["variant", "count(*) AS k", "sum(predictions) AS predictions", "sum(corrected) AS corrections"]
-    columns.append("sum(predictions - timings) AS untimed")
-    for m in METRICS.values():
-        pairs = {"sy": m.y, "sn": m.n, "syy": f"({m.y})*({m.y})", "snn": f"({m.n})*({m.n})", "syn": f"({m.y})*({m.n})"}
-        columns.extend(f"sum(({sql})::DOUBLE) AS {m.name}_{key}" for key, sql in pairs.items())
-    rows = frame(f"{_COHORT} SELECT {', '.join(columns)} FROM users GROUP BY variant", _params(scope))
-    return {str(row["variant"]): _arm(row) for row in rows.to_dict("records")}
-
-
-def arrivals_of(frame: Frames, scope: Scope) -> list[str]:
-    """Return the cohort's variants in the order in which the users were first exposed."""
-    rows = frame(f"{_COHORT} SELECT variant FROM cohort ORDER BY first, contributor", _params(scope))
-    return [str(variant) for variant in rows["variant"]]
-
-
-def rows_of(frame: Frames, scope: Scope, metric: Metric) -> dict[str, tuple[list[float], list[float]]]:
-    """Return each variant's per-user (y, n), for the jackknife of a small arm."""
-    sql = f"{_COHORT} SELECT variant, ({metric.y})::DOUBLE AS y, ({metric.n})::DOUBLE AS n FROM users ORDER BY contributor"
-    parts = frame(sql, _params(scope)).groupby("variant")
-    return {str(variant): (part["y"].tolist(), part["n"].tolist()) for variant, part in parts}
-
-
-def left_out_of(frame: Frames, scope: Scope) -> LeftOut:
-    """Return how many contributors of the experiment are left out, and why."""
-    sql = f"""{_COHORT} SELECT count(*) FILTER (met.variants > 1) AS two,
-        count(*) FILTER (met.variants = 1 AND NOT list_contains(given.numbers, f.number)) AS carried, count(*) AS exposed
-        FROM firsts f JOIN met USING (contributor), given"""
-    row = frame(sql, _params(scope)).iloc[0]
-    return LeftOut(int(row["two"]), int(row["carried"]), int(row["exposed"]))
-
-
-def _params(scope: Scope) -> list[Any]:
-    return [scope.name, list(scope.numbers), scope.most]
-
-
-def _arm(row: dict[Any, Any]) -> Arm:
-    k = int(row["k"])
-    sums = {name: Sums(k, *(float(row[f"{name}_{key}"]) for key in ("sy", "sn", "syy", "snn", "syn"))) for name in METRICS}
-    return Arm(k, int(row["predictions"]), int(row["corrections"]), int(row["untimed"]), sums)
-
-
-def _same_design(row: dict[Any, Any], experiment: Experiment) -> bool:
-    variants = tuple(Variant(**variant) for variant in json.loads(row["variants"]))
-    return (variants, row["primary_metric"], row["rule"], row["n_max"], row["alpha"], row["salt"]) == (
-        experiment.variants,
-        experiment.primary_metric,
-        experiment.rule,
-        experiment.n_max,
-        experiment.alpha,
-        experiment.salt,
+    sums = rows[rows["part"] == "sums"]
+    counted = sums[sums["state"] == "in"]
+    left = {str(state): int(users) for state, users in sums.groupby("state")[wanted.users].sum().items()}
+    return Reading(
+        arms=wanted.arms(counted),
+        segments={segment: _by_value(wanted, counted, segment) for segment in segments},
+        left_out=LeftOut(left.get("two", 0), left.get("carried", 0), left.get("beyond", 0), sum(left.values())),
+        arrivals=_arrivals(rows[rows["part"] == "arrivals"], [v.name for v in experiment.variants]),
     )
+
+
+def _by_value(wanted: _Wanted, rows: pd.DataFrame, segment: str) -> dict[str, dict[str, Arm]]:
+    """Return the arms by the segment's values, those with the most users first, the rest last."""
+    users = rows.groupby(segment)[wanted.users].sum()
+    named = list(users.sort_index().sort_values(ascending=False, kind="stable").index[:VALUES])
+    parts = {str(value): wanted.arms(rows[rows[segment] == value]) for value in named}
+    rest = rows[~rows[segment].isin(named)]
+    return {**parts, REST: wanted.arms(rest)} if len(rest) else parts
+
+
+def _arrivals(rows: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
+    """Return the cumulative users: (points, variants). A variant that is not the experiment's is in no column."""
+    known = rows[rows["variant"].isin(names)]
+    if known.empty:
+        return np.zeros((0, len(names)), dtype=np.int64)
+    points = known["point"].to_numpy(dtype=np.int64)
+    made = np.zeros((points.max() + 1, len(names)), dtype=np.int64)
+    made[points, [names.index(name) for name in known["variant"]]] = known["users"].to_numpy(dtype=np.int64)
+    return np.asarray(made.cumsum(axis=0))

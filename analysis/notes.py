@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from analysis import stats
 from analysis.metrics import Arm, LeftOut
+from feedback.outcomes import METRICS
 from feedback.records import Experiment
 
 Verdict = Literal[
@@ -38,6 +39,9 @@ def notes_of(
 ) -> tuple[Note, ...]:
     """Return what a reader must know beside the verdict, the weightiest first."""
     notes: list[Note] = []
+    early = [Note("experiments.note.ended_early", {})] if _ended_early(experiment, verdict) else []
+    if experiment.mode == "side_by_side":  # nobody is assigned: that its arms have no users is no news
+        return (*_about_traffic(experiment, arms), *early)
     if not any(arm.users for arm in arms.values()):
         notes.append(Note("experiments.note.nobody", {}))
     elif not ready:
@@ -46,6 +50,7 @@ def notes_of(
     smallest = min((v.share for v in experiment.variants if v.share > 0), default=0.0) * experiment.n_max
     if experiment.rule == "horizon" and smallest < MIN_USERS:
         notes.append(Note("experiments.note.n_max", {"n_max": experiment.n_max, "expected": int(smallest), "needed": MIN_USERS}))
+    notes.extend(_about_traffic(experiment, arms))
     silent = [name for name, arm in arms.items() if arm.users and not arm.predictions]
     if silent:
         notes.append(Note("experiments.note.silent", {"arms": ", ".join(silent)}))
@@ -59,6 +64,25 @@ def notes_of(
     untimed = sum(arm.untimed for arm in arms.values())
     if untimed:
         notes.append(Note("experiments.note.untimed", {"predictions": untimed}))
-    if experiment.state in ("stopped", "decided") and verdict in ("collecting", "no verdict yet"):
-        notes.append(Note("experiments.note.ended_early", {}))
-    return tuple(notes)
+    skewed = sum(arm.skewed for arm in arms.values())
+    if skewed:
+        notes.append(Note("experiments.note.skewed", {"predictions": skewed}))
+    return (*notes, *early)
+
+
+def _ended_early(experiment: Experiment, verdict: Verdict) -> bool:
+    return experiment.state in ("stopped", "decided") and verdict in ("collecting", "no verdict yet")
+
+
+def _about_traffic(experiment: Experiment, arms: Mapping[str, Arm]) -> list[Note]:
+    """Return what is odd about what the experiment was given: its metric's definition, its coverage, an arm that nobody meets."""
+    notes: list[Note] = []
+    metric = METRICS.get(experiment.primary_metric)
+    if metric and experiment.definition and experiment.definition != metric.definition:
+        notes.append(Note("experiments.note.definition", {"then": experiment.definition, "now": metric.definition}))
+    if experiment.coverage < 1 and experiment.state in ("declared", "running", "paused"):
+        notes.append(Note("experiments.note.coverage", {"percent": f"{100 * experiment.coverage:g}"}))
+    empty = [v.name for v in experiment.variants if v.share > 0 and not arms[v.name].users]
+    if empty and any(arm.users for arm in arms.values()):
+        notes.append(Note("experiments.note.empty_arm", {"arms": ", ".join(empty)}))
+    return notes

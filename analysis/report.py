@@ -1,4 +1,7 @@
-"""One experiment's report: from the log's sums to a verdict that may be read every day. It draws nothing and writes nothing."""
+"""One experiment's report: from the log's sums to a verdict that may be read every day. It draws nothing and writes nothing.
+
+`python -m analysis.report` writes it as HTML and Markdown (report_commands.py).
+"""
 
 from __future__ import annotations
 
@@ -7,60 +10,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from analysis import metrics, sample_ratio, stats
-from analysis.metrics import Arm, Direction, Frames, Metric
+from analysis import comparing, cuped, metrics, sample_ratio, stats
+from analysis.comparing import Claim, Estimates, Look
+from analysis.forecast import arriving, forecast, history_of
+from analysis.metrics import Arm, Frames, Reading, Scope
 from analysis.notes import MIN_USERS, Note, Verdict, notes_of
+from analysis.parts import (
+    ArmRow,
+    Comparison,
+    Covariate,
+    Forecast,
+    GuardrailRow,
+    Point,
+    SampleRatio,
+    SecondaryRow,
+    SegmentRow,
+    Shipping,
+)  # fmt: skip
+from analysis.replay import Replay
 from analysis.sequential import Rule
-from feedback.errors import BadInput
-from feedback.records import Experiment, State, Variant
+from analysis.side_by_side import SideBySide
+from analysis.timeline import timeline
+from analysis.votes import compared
+from feedback.outcomes import METRICS, Direction, Metric, primary
+from feedback.records import Experiment, Mode, State, Variant
 
-
-@dataclass(frozen=True, slots=True)
-class ArmRow:
-    """One variant. Counts of the cohort; `rate` and its interval in the metric's unit; None where there is no number."""
-
-    name: str
-    version: int
-    share: float
-    users: int
-    predictions: int
-    corrections: int
-    rate: float | None
-    low: float | None
-    high: float | None
-    response_rate: float | None  # 0..1: predictions with any answer, a correction or a confirmation
-    predictions_per_user: float | None
-    latency_ms: float | None  # geometric mean over users of each user's geometric mean
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """A challenger against the control. Differences in the metric's unit, lifts relative (-.2: a fifth less).
-
-    The interval holds at every look, for all challengers at once (level 1 - alpha/challengers); `p` is always-valid
-    and Holm-adjusted, and it alone decides: a lift's interval may include 0 where it does not. None where there is no number.
-    """
-
-    challenger: str
-    control: str
-    difference: float | None
-    low: float | None
-    high: float | None
-    p: float | None
-    lift: float | None
-    lift_low: float | None
-    lift_high: float | None
-    verdict: Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class SampleRatio:
-    """Do the arms have the users they should? `p` may be watched; `chi2_p` is for one look. None for fewer than two arms."""
-
-    p: float | None
-    chi2_p: float | None
-    users: tuple[int, ...]  # by arm, control first
-    shares: tuple[float, ...]  # declared
+NO_RATIO = SampleRatio(None, None, (), ())
+"""Of an experiment that assigns nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +46,7 @@ class Report:
     experiment: str
     number: int
     state: State
+    mode: Mode
     hypothesis: str
     metric: str
     unit: str
@@ -77,49 +54,69 @@ class Report:
     rule: Literal["horizon", "always_valid"]
     n_max: int
     alpha: float
+    coverage: float
+    winner: str  # the variant that was kept, once it is decided
+    reason: str
+    author: str
     verdict: Verdict
     about: str  # the challenger that the verdict names; empty where it names none
+    shipping: Shipping
+    leads: Literal["replay", "test"]  # what the page shows first: below 50 users an arm, the replay on corrections
     users: int
     arms: tuple[ArmRow, ...]
     comparisons: tuple[Comparison, ...]
+    covariate: Covariate | None
+    guardrails: tuple[GuardrailRow, ...]
+    secondary: tuple[SecondaryRow, ...]
+    segments: tuple[SegmentRow, ...]
+    timeline: tuple[Point, ...]
+    forecast: Forecast
+    replay: Replay | None  # None: not asked for
+    side_by_side: SideBySide | None  # None: the experiment assigns
     sample_ratio: SampleRatio
     left_out: metrics.LeftOut
     notes: tuple[Note, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as JSON values: no NaN, no infinity, notes as {key, values}."""
-        body = asdict(self)
-        body["left_out"] = self.left_out._asdict()
-        body["notes"] = [note._asdict() for note in self.notes]
-        return body
+        """Return the report as JSON values: no NaN, no infinity, notes as {key, values}, days as ISO 8601."""
+        made: dict[str, Any] = _plain({name: getattr(self, name) for name in self.__dataclass_fields__})
+        return made
 
 
-def report(frame: Frames, experiment: Experiment) -> Report:
+def report(frame: Frames, experiment: Experiment, replay: Replay | None = None) -> Report:
     """Read the log through `frame` and return what can be said of the experiment now.
 
     Raises BadInput for a primary metric that is unknown or cannot decide. Whatever the log holds (nothing, one user,
     an empty arm, latencies that are no numbers) gives a report: with words, and without the number.
     """
-    metric = metrics.primary(experiment.primary_metric)
-    rule = Rule(experiment.rule, experiment.n_max, experiment.alpha)
+    metric = primary(experiment.primary_metric)
     scope = metrics.scope_of(frame, experiment)
-    found = metrics.arms_of(frame, scope)
-    arms = {v.name: found.get(v.name) or _empty() for v in experiment.variants}
+    read = metrics.reading(frame, scope, experiment)
+    arms = {v.name: read.arms.get(v.name) or metrics.no_arm() for v in experiment.variants}
     users = sum(arm.users for arm in arms.values())
-    ratio = _sample_ratio(metrics.arrivals_of(frame, scope), experiment.variants)
     ready = _ready(arms, experiment.variants)
-    small = any(0 < arm.users < stats.SMALL_ARM for arm in arms.values())
-    rows = metrics.rows_of(frame, scope, metric) if small else {}
-    estimates = {name: _estimate(arm.sums[metric.name], rows.get(name)) for name, arm in arms.items()}
-    comparisons = _compare(experiment, metric, rule, estimates, users, ready)
-    verdict, about = _verdict(comparisons, ratio, ready)
+    look = Look(Rule(experiment.rule, experiment.n_max, experiment.alpha), users, ready)
+    ratio = _sample_ratio(read, experiment.variants)
+    estimates = _estimates(frame, scope, experiment, arms)
+    primaries, covariate = _adjusted(experiment, arms, estimates[metric.name])
+    comparisons = comparing.compare(experiment, metric, look, primaries)
+    guardrails = comparing.guard(experiment, look, estimates)
+    side_by_side = compared(frame, experiment) if experiment.mode == "side_by_side" else None
+    claims = [Claim(c.challenger, c.verdict, abs(c.difference or 0.0)) for c in comparisons]
+    if side_by_side is not None:
+        comparisons, guardrails, ratio = (), (), NO_RATIO
+        ready = side_by_side.users >= MIN_USERS
+        claims = [Claim(s.challenger, s.verdict, abs(s.log_strength or 0.0)) for s in side_by_side.strengths]
+    verdict, about = comparing.verdict_of(claims, ratio, ready)
     if verdict == "blocked: sample ratio":  # the numbers stay in sight, but no comparison may claim a winner
         comparisons = tuple(replace(comparison, verdict=verdict) for comparison in comparisons)
-    left_out = metrics.left_out_of(frame, scope)
+    others = {name: found for name, found in estimates.items() if name not in _declared(experiment)}
+    sums = [arms[v.name].sums[metric.name] for v in experiment.variants if v.share > 0]
     return Report(
         experiment=experiment.name,
         number=experiment.number,
         state=experiment.state,
+        mode=experiment.mode,
         hypothesis=experiment.hypothesis,
         metric=metric.name,
         unit=metric.unit,
@@ -127,19 +124,29 @@ def report(frame: Frames, experiment: Experiment) -> Report:
         rule=experiment.rule,
         n_max=experiment.n_max,
         alpha=experiment.alpha,
+        coverage=experiment.coverage,
+        winner=experiment.winner,
+        reason=experiment.reason,
+        author=experiment.author,
         verdict=verdict,
         about=about,
-        users=users,
-        arms=tuple(_row(v, arms[v.name], estimates[v.name], rule, users, metric) for v in experiment.variants),
+        shipping=comparing.shipping_of(verdict, about, guardrails),
+        leads="test" if ready or side_by_side else "replay",
+        users=users if side_by_side is None else side_by_side.users,
+        arms=tuple(_row(v, arms[v.name], estimates[metric.name][v.name], look, metric) for v in experiment.variants),
         comparisons=comparisons,
+        covariate=covariate,
+        guardrails=guardrails,
+        secondary=comparing.secondary(experiment, look, others) if side_by_side is None else (),
+        segments=comparing.by_segment(experiment, metric, look, read.segments),
+        timeline=timeline(metrics.days_of(frame, scope, metric), experiment, metric),
+        forecast=forecast(experiment, metric, sums, history_of(frame, metric), users, arriving(frame)),
+        replay=replay,
+        side_by_side=side_by_side,
         sample_ratio=ratio,
-        left_out=left_out,
-        notes=notes_of(experiment, arms, estimates, left_out, ready, verdict),
+        left_out=read.left_out,
+        notes=notes_of(experiment, arms, primaries, read.left_out, ready, verdict),
     )
-
-
-def _empty() -> Arm:
-    return Arm(0, 0, 0, 0, dict.fromkeys(metrics.METRICS, stats.Sums(0, 0.0, 0.0, 0.0, 0.0, 0.0)))
 
 
 def _ready(arms: Mapping[str, Arm], variants: Sequence[Variant]) -> bool:
@@ -148,98 +155,48 @@ def _ready(arms: Mapping[str, Arm], variants: Sequence[Variant]) -> bool:
     return bool(watched) and all(arms[v.name].users >= MIN_USERS for v in (variants[0], *watched))
 
 
-def _sample_ratio(arrivals: Sequence[str], variants: Sequence[Variant]) -> SampleRatio:
-    names = [variant.name for variant in variants]
+def _sample_ratio(read: Reading, variants: Sequence[Variant]) -> SampleRatio:
     shares = tuple(variant.share for variant in variants)
-    codes = [names.index(name) for name in arrivals if name in names]
-    counts = tuple(codes.count(index) for index in range(len(names)))
+    counts = tuple(int(count) for count in read.arrivals[-1]) if len(read.arrivals) else (0,) * len(variants)
     if sum(share > 0 for share in shares) < 2:
         return SampleRatio(None, None, counts, shares)
-    return SampleRatio(sample_ratio.sequential_p(codes, shares), sample_ratio.chi2_p(counts, shares), counts, shares)
+    p = sample_ratio.sequential_p_of_counts(read.arrivals, shares)
+    return SampleRatio(p, sample_ratio.chi2_p(counts, shares), counts, shares)
 
 
-def _estimate(sums: stats.Sums, rows: tuple[list[float], list[float]] | None) -> stats.Estimate | None:
-    """Return the arm's ratio: jackknifed where it is small; None where the numbers allow none."""
-    try:
-        if rows and sums.k < stats.SMALL_ARM:
-            return stats.jackknife(*rows)
-        return stats.ratio(sums)
-    except BadInput:  # too few users, no predictions, or all of them by one: the notes say so
-        return None
+def _declared(experiment: Experiment) -> set[str]:
+    return {experiment.primary_metric, *(g.metric for g in experiment.guardrails)}
 
 
-def _look(
-    metric: Metric, rule: Rule, users: int, alpha: float, control: stats.Estimate | None, challenger: stats.Estimate | None
-) -> dict[str, float | None]:
-    """Return the numbers of one comparison at one look, `p` not yet adjusted; all None where they do not exist."""
-    names = ("difference", "low", "high", "p", "lift", "lift_low", "lift_high")
-    if control is None or challenger is None or control.variance + challenger.variance <= 0:
-        return dict.fromkeys(names)
-    small = min(control.users, challenger.users) < stats.SMALL_ARM
-    diff = stats.difference(control, challenger, welch=small)
-    look = rule.look(diff, users, alpha)
-    # A lift of logarithms means nothing; the difference of log milliseconds is itself relative.
-    lift = None if metric.unit == "log ms" else stats.lift(control, challenger, look.critical)
-    low, high = _within(look.interval, metric, -1.0, 1.0)
-    return dict(zip(names, (diff.value, low, high, look.p, *(lift or (None, None, None))), strict=True))
+def _estimates(frame: Frames, scope: Scope, experiment: Experiment, arms: Mapping[str, Arm]) -> dict[str, Estimates]:
+    """Return every metric's estimate of every arm; small arms by jackknife where the metric may decide something."""
+    small = any(0 < arm.users < stats.SMALL_ARM for arm in arms.values())
+    made: dict[str, Estimates] = {}
+    for name, metric in METRICS.items():
+        rows = metrics.rows_of(frame, scope, metric) if small and name in _declared(experiment) else {}
+        made[name] = {arm: comparing.estimate_of(found.sums[name], rows.get(arm)) for arm, found in arms.items()}
+    return made
 
 
-def _compare(
-    experiment: Experiment,
-    metric: Metric,
-    rule: Rule,
-    estimates: Mapping[str, stats.Estimate | None],
-    users: int,
-    ready: bool,
-) -> tuple[Comparison, ...]:
-    control = experiment.control
-    challengers = [v.name for v in experiment.variants[1:] if v.share > 0]
-    if not ready:
-        blank = dict.fromkeys(("difference", "low", "high", "p", "lift", "lift_low", "lift_high"))
-        return tuple(Comparison(name, control.name, verdict="collecting", **blank) for name in challengers)
-    alpha = rule.alpha / len(challengers)
-    looks = [_look(metric, rule, users, alpha, estimates[control.name], estimates[name]) for name in challengers]
-    # A challenger without a number keeps its place in the family: p = 1 makes the others' no smaller.
-    adjusted = stats.holm([1.0 if look["p"] is None else look["p"] for look in looks])
-    made: list[Comparison] = []
-    for name, look, p in zip(challengers, looks, adjusted, strict=True):
-        known = look | {"p": None if look["p"] is None else p}
-        made.append(Comparison(name, control.name, verdict=_judged(metric, rule, users, known), **known))
-    return tuple(made)
+def _adjusted(experiment: Experiment, arms: Mapping[str, Arm], plain: Estimates) -> tuple[Estimates, Covariate | None]:
+    """Return the primary metric's estimates with the covariate's noise taken out, where one was declared and helps."""
+    names = [v.name for v in experiment.variants if plain[v.name] is not None]
+    moments = [arms[name].moments for name in names]
+    if not experiment.covariate or len(names) < 2 or any(m is None for m in moments):
+        return plain, None
+    done = cuped.adjusted([cuped.Moments(**m) for m in moments if m is not None])
+    said = Covariate(experiment.covariate, done.theta, done.explained)
+    if done.explained <= 0:  # nobody has a history: the plain estimates, jackknifed where an arm is small, stand
+        return plain, said
+    return {**plain, **dict(zip(names, done.estimates, strict=True))}, said
 
 
-def _judged(metric: Metric, rule: Rule, users: int, look: Mapping[str, float | None]) -> Verdict:
-    difference, p = look["difference"], look["p"]
-    if difference is None or p is None:
-        return "no verdict yet"
-    if p <= rule.alpha:
-        return "B better" if (difference < 0) == (metric.better == "lower") else "B worse"
-    return "no meaningful difference" if rule.over(users) else "no verdict yet"
-
-
-def _verdict(comparisons: Sequence[Comparison], ratio: SampleRatio, ready: bool) -> tuple[Verdict, str]:
-    """Return the experiment's verdict and the challenger that it names: the best of those that won, else all must agree."""
-    if ratio.p is not None and ratio.p < sample_ratio.ALARM:
-        return "blocked: sample ratio", ""
-    if not ready:
-        return "collecting", ""
-    better = [c for c in comparisons if c.verdict == "B better"]
-    if better:
-        return "B better", max(better, key=lambda c: abs(c.difference or 0.0)).challenger
-    verdicts = {c.verdict for c in comparisons}
-    if verdicts == {"B worse"}:
-        return "B worse", ", ".join(c.challenger for c in comparisons)
-    if "no verdict yet" in verdicts:
-        return "no verdict yet", ""
-    return "no meaningful difference", ""
-
-
-def _row(variant: Variant, arm: Arm, estimate: stats.Estimate | None, rule: Rule, users: int, metric: Metric) -> ArmRow:
+def _row(variant: Variant, arm: Arm, estimate: stats.Estimate | None, look: Look, metric: Metric) -> ArmRow:
     low = high = None
     if estimate is not None and estimate.variance > 0 and estimate.users >= MIN_USERS:
         df = estimate.users - 1.0 if estimate.users < stats.SMALL_ARM else math.inf
-        look = rule.look(stats.Difference(estimate.value, math.sqrt(estimate.variance), df), users)
-        low, high = _within(look.interval, metric, 0.0, 1.0)
+        seen = look.rule.look(stats.Difference(estimate.value, math.sqrt(estimate.variance), df), look.users)
+        low, high = comparing.within(seen.interval, metric, 0.0, 1.0)
     log_latency = _share(arm.sums["latency"])
     return ArmRow(
         name=variant.name,
@@ -261,9 +218,22 @@ def _share(sums: stats.Sums) -> float | None:
     return sums.sy / sums.sn if sums.sn > 0 else None
 
 
-def _within(interval: stats.Interval, metric: Metric, lowest: float, highest: float) -> tuple[float | None, float | None]:
-    """Return the interval's ends, cut to what a share can be; None where an end is infinite."""
-    low, high = interval
-    if metric.unit == "share":
-        return max(low, lowest), min(high, highest)
-    return low if math.isfinite(low) else None, high if math.isfinite(high) else None
+def _plain(value: Any) -> Any:
+    """Return nested dataclasses, named tuples and dates as JSON values."""
+    if hasattr(value, "__dataclass_fields__"):
+        return _plain(asdict(value))
+    if hasattr(value, "_asdict"):
+        return _plain(value._asdict())
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+if __name__ == "__main__":
+    from analysis.report_commands import main
+
+    raise SystemExit(main())

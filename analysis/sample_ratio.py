@@ -30,6 +30,21 @@ def sequential_p(arrivals: Sequence[int], shares: Sequence[float], kappa: float 
     return float(min(1.0, np.exp(-values.max(initial=0.0))))
 
 
+def sequential_p_of_counts(counts: np.ndarray, shares: Sequence[float], kappa: float = KAPPA) -> float:
+    """Return the always-valid p-value of cumulative users: counts (points, arms), in order of time. 1.0 for no points.
+
+    As `sequential_p`, looking at these points only: fewer looks keep the error below the same bound. Raises BadInput for
+    a bad share, counts of another shape, or counts that fall.
+    """
+    theta = _theta(shares)
+    seen = np.asarray(counts)
+    if seen.ndim != 2 or seen.shape[1] != len(theta):
+        raise BadInput(f"cumulative counts need one column for each of {len(theta)} shares, not the shape {seen.shape}")
+    if (seen < 0).any() or (np.diff(seen, axis=0) < 0).any():
+        raise BadInput("cumulative counts of users must be 0 or more and never fall")
+    return float(min(1.0, np.exp(-_log_bayes_factors(seen, theta, kappa).max(initial=0.0))))
+
+
 def log_bayes_factors(arrivals: Sequence[int], shares: Sequence[float], kappa: float = KAPPA) -> np.ndarray:
     """Return ln BF after each arrival that counts: (arrivals in arms with a share,).
 
@@ -41,15 +56,17 @@ def log_bayes_factors(arrivals: Sequence[int], shares: Sequence[float], kappa: f
     if codes.size and (codes.min() < 0 or codes.max() >= len(theta)):
         raise BadInput(f"an arrival names an arm outside 0..{len(theta) - 1}")
     codes = codes[theta[codes] > 0]
+    return _log_bayes_factors((codes[:, None] == np.arange(len(theta))).cumsum(axis=0), theta, kappa)
+
+
+def _log_bayes_factors(counts: np.ndarray, theta: np.ndarray, kappa: float) -> np.ndarray:
+    """Return ln BF at each point of the cumulative counts (points, arms); arms without a share take no part."""
     if kappa <= 0:
         raise BadInput(f"kappa {kappa:g}: must be above 0")
-    alpha = kappa * theta
-    total = np.zeros(len(codes))
-    for arm in np.flatnonzero(theta > 0):
-        n = np.cumsum(codes == arm)  # (arrivals,): users of this arm so far
-        total += special.gammaln(alpha[arm] + n) - special.gammaln(alpha[arm]) - n * np.log(theta[arm])
-    count = np.arange(1, len(codes) + 1)
-    return np.asarray(total + special.gammaln(kappa) - special.gammaln(kappa + count))
+    n, th = counts[:, theta > 0], theta[theta > 0]
+    alpha = kappa * th
+    by_arm = special.gammaln(alpha + n) - special.gammaln(alpha) - n * np.log(th)
+    return np.asarray(by_arm.sum(axis=1) + special.gammaln(kappa) - special.gammaln(kappa + n.sum(axis=1)))
 
 
 def chi2_p(counts: Sequence[int], shares: Sequence[float]) -> float:

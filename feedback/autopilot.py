@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Protocol
 
 from feedback.errors import AmendError
 from feedback.experiments import Experiments
@@ -14,11 +14,16 @@ AUTHOR = "policy:promote"
 _LOG = logging.getLogger(__name__)
 
 
-class Winner(NamedTuple):
+class Winner(Protocol):
     """The variant that may be shipped, and why in a sentence for the log."""
 
-    variant: str
-    reason: str
+    @property
+    def challenger(self) -> str:
+        """Return the variant's name."""
+
+    @property
+    def reason(self) -> str:
+        """Return the sentence."""
 
 
 class Autopilot:
@@ -49,8 +54,8 @@ class Autopilot:
         won = self._winner_of(current.name)
         if won is None:
             return ""
-        self._experiments.decide(current.name, won.variant, AUTHOR, won.reason, promote=True)
-        return won.variant
+        self._experiments.decide(current.name, won.challenger, AUTHOR, won.reason, promote=True)
+        return won.challenger
 
     def _watch(self) -> None:
         while not self._stop.wait(self._seconds):

@@ -22,6 +22,7 @@ from feedback.records import (
     Prediction,
     Review,
     Status,
+    Variant,
     Verdict,
     Visitor,
     Withdrawal,
@@ -113,27 +114,17 @@ class Desk:
         input_, _ = self._model.check(input_)
         id_ = keyed_id("p", visitor.contributor, key) if key else new_id("p")
         if key and (known := self._prediction(id_)):
-            return _same(known, known.input == input_, key)
+            return first_call(known, known.input == input_, key)
         assignment = self._experiments.assign(visitor)
-        variant = assignment.variant
-        begun = time.perf_counter()
-        answer = self._model.predict(variant.version, input_, variant.settings)
-        prediction = Prediction(
-            id=id_,
-            contributor=visitor.contributor,
+        prediction = answered(
+            self._model,
+            visitor,
+            assignment.variant,
+            input_,
+            id_,
             experiment=assignment.experiment,
-            experiment_number=assignment.number,
-            variant=variant.name,
-            version=variant.version,
-            input=input_,
-            input_hash=input_hash(input_),
-            output=answer.output,
-            confidence=answer.confidence,
-            latency_ms=(time.perf_counter() - begun) * 1000,
+            number=assignment.number,
             forced=assignment.forced,
-            channel=visitor.channel,
-            network=visitor.network,
-            notes=answer.notes,
         )
         self._store_prediction(prediction, assignment.exposure, key)
         if assignment.exposure:
@@ -164,7 +155,7 @@ class Desk:
         if self._limits:
             self._limits.spend("corrections", visitor)
         for name, value in (("prediction_id", prediction_id), ("comment", comment), ("Idempotency-Key", key)):
-            _check_text(name, value)
+            check_text(name, value)
         prediction = self._prediction(prediction_id)
         if prediction is None or (prediction.contributor != visitor.contributor and not visitor.staff):
             raise NotFound(f"no prediction {prediction_id!r} was shown to you", code="no_prediction")
@@ -199,7 +190,7 @@ class Desk:
             correction.output,
             correction.comment,
         )
-        return _same(known, same, key), self.status(known.id)
+        return first_call(known, same, key), self.status(known.id)
 
     def status(self, correction_id: str) -> Status:
         """Return where a correction stands; raise NotFound for one that is not there."""
@@ -288,12 +279,48 @@ class Desk:
 
     def _prediction(self, id_: str) -> Prediction | None:
         rows = self._store.rows("SELECT * FROM predictions WHERE id = ?", [id_])
-        if not rows:
-            return None
-        return Prediction(**{**rows[0], "input": json.loads(rows[0]["input"]), "output": json.loads(rows[0]["output"])})
+        return prediction_of(rows[0]) if rows else None
 
 
-def _check_text(name: str, value: object) -> None:
+def answered(
+    model: Model,
+    visitor: Visitor,
+    variant: Variant,
+    input_: Json,
+    id_: str,
+    *,
+    experiment: str = "",
+    number: int = 0,
+    forced: bool = False,
+) -> Prediction:
+    """Ask the model with a variant; return the answer to a checked input as the row that is stored before it is shown."""
+    begun = time.perf_counter()
+    answer = model.predict(variant.version, input_, variant.settings)
+    return Prediction(
+        id=id_,
+        contributor=visitor.contributor,
+        experiment=experiment,
+        experiment_number=number,
+        variant=variant.name,
+        version=variant.version,
+        input=input_,
+        input_hash=input_hash(input_),
+        output=answer.output,
+        confidence=answer.confidence,
+        latency_ms=(time.perf_counter() - begun) * 1000,
+        forced=forced,
+        channel=visitor.channel,
+        network=visitor.network,
+        notes=answer.notes,
+    )
+
+
+def prediction_of(row: Mapping[str, Any]) -> Prediction:
+    """Return a row of the log's predictions as the record; its notes were told once and are not stored."""
+    return Prediction(**{**row, "input": json.loads(row["input"]), "output": json.loads(row["output"])})
+
+
+def check_text(name: str, value: object) -> None:
     """Refuse what is no text that can be stored: programs may send anything."""
     if not isinstance(value, str):
         raise BadInput(f"{name} must be a text, not {type(value).__name__}", code="text_type")
@@ -306,7 +333,7 @@ def _text(value: Json) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True)
 
 
-def _same(known: T, same: bool, key: str) -> T:
+def first_call(known: T, same: bool, key: str) -> T:
     """Return the row of the first call where a retry says the same, or raise Conflict."""
     if not same:
         raise Conflict(f"the Idempotency-Key {key!r} was used for a different request: use a new key for a new request")

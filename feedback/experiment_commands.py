@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from feedback.client import home_of, running_app
 from feedback.demo import load_demo
 from feedback.errors import AmendError, BadInput, NotFound
-from feedback.experiment_routes import ActionIn, DeclarationIn, as_json, declaration, perform
+from feedback.experiment_routes import ActionIn, DeclarationIn, as_json, declare, perform
 from feedback.experiments import ACTIONS, Experiments
 from feedback.home import Home
 from feedback.records import Variant
@@ -143,8 +143,8 @@ class _Offline:
             first = error.errors()[0]
             raise BadInput(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
         defaults = load_demo(self._demo).experiment.declared()
-        made = declaration(given.model_dump(exclude={"start"}, exclude_none=True), defaults, OWNER)
-        return as_json(self._experiments.declare(made, start=given.start)).model_dump(mode="json")
+        values = given.model_dump(exclude={"start"}, exclude_none=True)
+        return as_json(declare(self._experiments, defaults, values, OWNER, given.start)).model_dump(mode="json")
 
     def _there(self, variant: Variant) -> None:
         known = sorted(int(card.parent.name[1:]) for card in self._versions.glob("v[0-9]*/card.json"))

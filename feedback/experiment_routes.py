@@ -102,15 +102,21 @@ def router(experiments: Experiments, defaults: Mapping[str, Any]) -> APIRouter:
         return [as_json(experiment) for experiment in experiments.numbers(name)]
 
     @api.post("/experiments", status_code=201, summary="Declare an experiment, and start it unless told otherwise")
-    def declare(body: DeclarationIn, author: StaffOf) -> ExperimentOut:
-        made = declaration(body.model_dump(exclude={"start"}, exclude_none=True), defaults, author)
-        return as_json(experiments.declare(made, start=body.start))
+    def post(body: DeclarationIn, author: StaffOf) -> ExperimentOut:
+        return as_json(declare(experiments, defaults, body.model_dump(exclude={"start"}, exclude_none=True), author, body.start))
 
     @api.post("/experiments/{name}", summary="Start, pause, resume, stop, reweigh, change or decide an experiment")
     def act(name: str, body: ActionIn, author: StaffOf) -> ExperimentOut:
         return as_json(perform(experiments, name, body.model_dump(), author))
 
     return api
+
+
+def declare(
+    experiments: Experiments, defaults: Mapping[str, Any], given: Mapping[str, Any], author: str, start: bool
+) -> Experiment:
+    """Declare what JSON values say, the demo's defaults standing in for what they leave out."""
+    return experiments.declare(declaration(given, defaults, author), start=start)
 
 
 def declaration(given: Mapping[str, Any], defaults: Mapping[str, Any], author: str) -> Experiment:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from json import dumps
-from typing import Any
+from typing import Any, TypeVar
 
 import gradio as gr
 from gradio.events import api
@@ -13,12 +13,14 @@ from gradio.events import api
 from feedback.demo import Demo
 from feedback.desk import Desk, Given
 from feedback.errors import AmendError
-from feedback.records import Json, Visitor, text_of
+from feedback.pairs import NoPairs, Pairs
+from feedback.records import Json, Prediction, Visitor, text_of
 from feedback.widgets import widget_named
 from feedback.widgets.kind import Kind
 from feedback.widgets.page import Answering, answering, component, facts_of, is_fresh, string
 from feedback.words import Say, Words
 
+T = TypeVar("T")
 MODEL_EVENTS = 16
 """How many calls of the public events run at once; the others wait in Gradio's queue."""
 GIVEN_LIMIT = 100
@@ -79,6 +81,7 @@ def head(language: str) -> str:
 
 def build(
     desk: Desk,
+    pairs: Pairs,
     demo: Demo,
     *,
     widget: str,
@@ -90,7 +93,7 @@ def build(
 ) -> gr.Blocks:
     """Return the public page. `widget` names how outputs are corrected; `labels` are offered in their order.
 
-    The page's own calls and the two public events, /predict and /correct, end in the same use cases of the desk.
+    The page's own calls and the public events, /predict, /correct, /pair and /vote, end in the same use cases of desk and pairs.
     """
     kind = widget_named(widget)
     facts = {
@@ -106,12 +109,14 @@ def build(
     }
     page = gr.Blocks(title=demo.words(demo.title, language), analytics_enabled=False, fill_width=True)
     with page:
-        component("try_page.js", kind, facts, _calls(desk, kind, labels, words, language, visitor_of), "try")
-        _public_events(desk, words, visitor_of)
+        component("try_page.js", kind, facts, _calls(desk, pairs, kind, labels, words, language, visitor_of), "try")
+        _public_events(desk, pairs, words, visitor_of)
     return page
 
 
-def _calls(desk: Desk, kind: Kind, labels: Sequence[str], words: Words, language: str, visitor_of: VisitorOf) -> list[Answering]:
+def _calls(
+    desk: Desk, pairs: Pairs, kind: Kind, labels: Sequence[str], words: Words, language: str, visitor_of: VisitorOf
+) -> list[Answering]:
     """Return the functions that the page calls. The names are those of the script; each takes JSON and the request."""
     call = answering(words, language, is_fresh(visitor_of))
     say = words.speaker(language)
@@ -121,9 +126,17 @@ def _calls(desk: Desk, kind: Kind, labels: Sequence[str], words: Words, language
 
     @call
     def predict(data: Json, request: gr.Request) -> dict[str, Json]:
-        prediction = desk.predict(visitor_of(request), string(data, "text"))
-        notes = [say(note) for note in prediction.notes]
-        return {"id": prediction.id, "output": prediction.output, "confidence": prediction.confidence, "notes": notes}
+        visitor, text = visitor_of(request), string(data, "text")
+        try:
+            made = pairs.predict(visitor, text)
+        except NoPairs:
+            return blind(desk.predict(visitor, text), say)
+        return {"pair": made.id, "same": made.same, "left": blind(made.left, say), "right": blind(made.right, say)}
+
+    @call
+    def vote(data: Json, request: gr.Request) -> dict[str, Json]:
+        made = pairs.vote(visitor_of(request), string(data, "pair"), string(data, "choice"))
+        return {"choice": made.choice}
 
     @call
     def correct(data: Json, request: gr.Request) -> dict[str, Json]:
@@ -145,38 +158,50 @@ def _calls(desk: Desk, kind: Kind, labels: Sequence[str], words: Words, language
         desk.withdraw(visitor, string(data, "correction"))
         return {"given": own(visitor)}
 
-    return [predict, correct, given, withdraw]
+    return [predict, vote, correct, given, withdraw]
 
 
-def _public_events(desk: Desk, words: Words, visitor_of: VisitorOf) -> None:
-    """Add /predict and /correct for gradio_client: plain JSON in and out, the same identity, limits and checks."""
+def _public_events(desk: Desk, pairs: Pairs, words: Words, visitor_of: VisitorOf) -> None:
+    """Add the public events for gradio_client: plain JSON in and out, the same identity, limits and checks as the routes."""
+
+    def say_errors(visitor: Visitor, act: Callable[[], T]) -> T:
+        try:
+            return act()
+        except AmendError as error:
+            raise gr.Error(words.error(visitor.language or "en", error), print_exception=False) from error
 
     def predict(text: str, request: gr.Request) -> dict[str, Any]:
         """Answer a text. Returns id, output, confidence (0..1), variant and version."""
         visitor = visitor_of(request)
-        try:
-            made = desk.predict(visitor, text)
-        except AmendError as error:
-            raise gr.Error(words.error(visitor.language or "en", error), print_exception=False) from error
-        return {
-            "id": made.id,
-            "output": made.output,
-            "confidence": made.confidence,
-            "variant": made.variant,
-            "version": made.version,
-        }
+        made = say_errors(visitor, lambda: desk.predict(visitor, text))
+        return {**blind(made), "variant": made.variant, "version": made.version}
 
     def correct(prediction_id: str, output: dict[str, Any], request: gr.Request, comment: str = "") -> dict[str, Any]:
         """Say what the answer to a prediction should be; the output shown confirms it. Returns id and status."""
         visitor = visitor_of(request)
-        try:
-            correction, status = desk.correct(visitor, prediction_id, output, comment)
-        except AmendError as error:
-            raise gr.Error(words.error(visitor.language or "en", error), print_exception=False) from error
+        correction, status = say_errors(visitor, lambda: desk.correct(visitor, prediction_id, output, comment))
         return {"id": correction.id, "status": status}
 
-    for function in (predict, correct):
+    def pair(text: str, request: gr.Request) -> dict[str, Any]:
+        """Answer a text twice, blind. Returns id, left and right (id, output, confidence), and whether they are the same."""
+        visitor = visitor_of(request)
+        made = say_errors(visitor, lambda: pairs.predict(visitor, text))
+        return {"id": made.id, "left": blind(made.left), "right": blind(made.right), "same": made.same}
+
+    def vote(pair_id: str, choice: str, request: gr.Request) -> dict[str, Any]:
+        """Say which answer of a pair is better: left, right, both or neither. Returns pair_id and choice."""
+        visitor = visitor_of(request)
+        made = say_errors(visitor, lambda: pairs.vote(visitor, pair_id, choice))
+        return {"pair_id": made.pair_id, "choice": made.choice}
+
+    for function in (predict, correct, pair, vote):
         api(function, api_name=function.__name__, concurrency_id="model", concurrency_limit=MODEL_EVENTS)
+
+
+def blind(made: Prediction, say: Say | None = None) -> dict[str, Json]:
+    """Return what of a prediction a visitor may see: neither variant nor version. `notes` with `say`, in its words."""
+    seen: dict[str, Json] = {"id": made.id, "output": made.output, "confidence": made.confidence}
+    return {**seen, "notes": [say(note) for note in made.notes]} if say else seen
 
 
 def shown(given: Given, say: Say) -> dict[str, Json]:

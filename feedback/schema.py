@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import duckdb
 
+from feedback import rollup
+
 
 class Migration(NamedTuple):
     """One step forward; `number` counts from 1 without gaps."""
@@ -121,9 +123,15 @@ def _second(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(_VIEWS_OF_2)
 
 
+def _third(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(rollup.TABLES)
+    con.execute(rollup.VIEW)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, "tables and views of the first version", _first),
     Migration(2, "experiments declared in full, side-by-side pairs, edits of a correction", _second),
+    Migration(3, "what each user did on each day, rolled up", _third),
 )
 
 TABLES = (

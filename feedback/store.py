@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import duckdb
 import pandas as pd
 
-from feedback import records
+from feedback import records, rollup
 from feedback.checkpoint import copy_is_there, copy_live, fsync, guarded_checkpoint, undo_interrupted, wal_of
 from feedback.errors import AmendError, BadInput, Busy, Conflict, LogBroken, LogLocked, StorageFull
 from feedback.home import FileLock
@@ -141,6 +141,14 @@ class Store:
         """Fold the write-ahead log into the file, guarded."""
         self._submit(_Command("checkpoint", None, Future()))
 
+    def fold(self) -> None:
+        """Bring the rollup up to date (rollup.py): reports are right without it, and fast with it."""
+        self._submit(_Command("fold", None, Future()))
+
+    def refold(self) -> None:
+        """Make the rollup anew: after rows were deleted, or rows came in that are older than others folded before."""
+        self._submit(_Command("refold", None, Future()))
+
     def backup(self, target: Path) -> None:
         """Write a consistent copy of the whole log to `target` while the app runs. Refuses to overwrite."""
         if target.exists():
@@ -171,6 +179,7 @@ class Store:
                     return
                 self._run(command)
             if jobs and self._wal_bytes() > self.checkpoint_bytes:
+                self._run(_Command("fold", None, Future()))  # so that a report never has more than this to add up itself
                 self._run(_Command("checkpoint", None, Future()))
 
     def _write(self, jobs: Sequence[_Job]) -> None:
@@ -227,6 +236,8 @@ class Store:
             self._mend()
             if command.verb == "checkpoint":
                 guarded_checkpoint(self._con, self.file)
+            elif command.verb in ("fold", "refold"):
+                self._fold(anew=command.verb == "refold")
             else:
                 self._copy_to(command.argument)
         except Exception as error:  # noqa: BLE001  # the thread's outer edge, as above
@@ -234,6 +245,18 @@ class Store:
             command.done.set_exception(StorageFull(f"{command.verb} of the log failed; no stored row is lost: {error}"))
         else:
             command.done.set_result(None)
+
+    def _fold(self, anew: bool) -> None:
+        self._con.execute("BEGIN")
+        try:
+            if anew:
+                rollup.empty(self._con)
+            rollup.fold(self._con)
+            self._con.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(duckdb.Error):  # a failed COMMIT has rolled back already
+                self._con.execute("ROLLBACK")
+            raise
 
     def _mend(self) -> None:
         """After a failure that left the connection or a checkpoint half-way: undo it and open the log anew.

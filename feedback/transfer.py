@@ -15,6 +15,7 @@ import pandas as pd
 from feedback.declaring import guardrails_of
 from feedback.errors import BadInput
 from feedback.records import Variant, now
+from feedback.rollup import SOURCES
 from feedback.schema import MIGRATIONS, TABLES, VIEWS
 from feedback.store import TABLE_OF, Duplicate, Store
 
@@ -38,6 +39,7 @@ _LATER = {
     "experiments": {"mode", "guardrails", "segments", "covariate", "coverage", "definition", "winner"},
 }
 """Columns that exports of earlier versions do not have: their defaults stand in."""
+_ROLLED_UP = ("exposures", *SOURCES)
 _CLASS_OF = {table: cls for cls, table in TABLE_OF.items()}
 
 
@@ -105,6 +107,8 @@ def import_rows(store: Store, table: str, rows: Sequence[Mapping[str, Any]]) -> 
             store.add(record)
         except Duplicate:
             known += 1
+    if table in _ROLLED_UP and known < len(records):
+        store.refold()  # they are older than what was folded already
     return Imported(len(records) - known, known)
 
 

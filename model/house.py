@@ -10,6 +10,7 @@ from feedback.desk import Desk
 from feedback.experiments import Experiments
 from feedback.home import Home
 from feedback.limits import Limits
+from feedback.pairs import Pairs
 from feedback.staff import Staff
 from feedback.store import Store
 from feedback.webhook import Webhook
@@ -32,6 +33,7 @@ class House(NamedTuple):
     experiments: Experiments
     retrainer: Retrainer
     desk: Desk
+    pairs: Pairs
     staff: Staff
     limits: Limits
     words: Words
@@ -74,7 +76,8 @@ def open_house(demo: Demo, home: Home, words: Words) -> House:
             limits=limits,
             max_comment_chars=demo.limits.max_comment_chars,
         )
+        pairs = Pairs(store, predictor, experiments, limits=limits)
     except BaseException:
         store.close()
         raise
-    return House(demo, home, store, versions, predictor, experiments, retrainer, desk, Staff(home), limits, words)
+    return House(demo, home, store, versions, predictor, experiments, retrainer, desk, pairs, Staff(home), limits, words)

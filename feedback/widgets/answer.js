@@ -1,7 +1,9 @@
 // The answer: what the model says, how sure it is, the widget to correct it, and the two ways of sending. One at a time.
+// Folded, it is one of two to be compared: there to be read, and the widget opens when the person wants to correct it.
 class AnswerCard {
-  constructor({ onSent }) {
+  constructor({ onSent, title = say("page.answer"), folded = null }) {
     this.onSent = onSent;
+    this.folded = folded; // null, or { open: the words of the button that opens the widget }
     this.prediction = null;
     this.sending = false;
     this.status = statusLine();
@@ -19,11 +21,37 @@ class AnswerCard {
     this.sendButton = el("button", { type: "button", class: "am-button", text: say("page.send_correction"), onclick: () => this.send(true) });
     this.question = el("p", { class: "am-question", text: say("page.ask_correct") });
     this.actions = el("div", { class: "am-actions" }, this.looksRight, this.sendButton);
-    this.body = el("div", { class: "am-answer-body", hidden: true },
-      this.notes, this.question, this.none, this.host, this.commentBox, this.actions);
-    this.node = el("section", { class: "am-card am-answer", "aria-labelledby": "am-answer-title" },
-      el("div", { class: "am-card-head" }, el("h2", { id: "am-answer-title", text: say("page.answer") }), this.sureBox),
+    this.work = el("div", { class: "am-answer-work" }, this.question, this.none, this.host, this.commentBox, this.actions);
+    this.body = el("div", { class: "am-answer-body", hidden: true }, this.notes, this.work);
+    if (folded) this.buildFold();
+    const id = freshId("answer-title");
+    this.node = el("section", { class: folded ? "am-side am-of-pair" : "am-card am-answer", "aria-labelledby": id },
+      el("div", { class: "am-card-head" }, el(folded ? "h3" : "h2", { id, text: title }), this.sureBox),
       this.empty, this.stale, this.body, this.status.node);
+  }
+
+  buildFold() {
+    this.reading = el("div", { class: "am-view" });
+    this.nothing = el("p", { class: "am-muted" });
+    this.openButton = el("button", { type: "button", class: "am-tool", text: this.folded.open, onclick: () => this.fold(false) });
+    this.closeButton = el("button", { type: "button", class: "am-button", text: say("page.correct_cancel"), onclick: () => this.fold(true) });
+    this.read = el("div", { class: "am-answer-body" }, this.reading, this.nothing, el("div", {}, this.openButton));
+    this.body.append(this.read, this.work);
+    this.actions.replaceChildren(this.closeButton, this.sendButton);
+  }
+
+  // Closing gives up what was changed and not sent.
+  fold(closed, focus = true) {
+    const { text, output } = this.prediction;
+    this.work.hidden = closed;
+    this.read.hidden = !closed;
+    this.comment.value = "";
+    this.commentBox.open = false;
+    this.status.tell("");
+    this.editor.show(text, output);
+    this.refresh();
+    if (focus && closed) this.openButton.focus();
+    else if (focus) this.editor.focus();
   }
 
   buildComment() {
@@ -53,7 +81,18 @@ class AnswerCard {
     this.commentBox.hidden = this.question.hidden = this.actions.hidden = false;
     this.status.tell("");
     this.refresh();
-    this.node.scrollIntoView({ block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+    if (this.folded) this.showToRead(answer);
+    else bringIntoView(this.node);
+  }
+
+  // `answer.other` is the answer it is compared with.
+  showToRead(answer) {
+    const emptyKey = widget.emptyKey(answer.output, false);
+    this.nothing.hidden = !emptyKey;
+    this.nothing.textContent = emptyKey ? say(emptyKey) : "";
+    widget.view(this.reading, answer.text, answer.output, answer.other, "am-differs");
+    this.question.hidden = true;
+    this.fold(true, false);
   }
 
   // The person's text is no longer the one that was answered.
@@ -64,6 +103,7 @@ class AnswerCard {
     const length = countOf(this.comment.value);
     const tooLong = length > facts.maxComment;
     const busy = !this.prediction || this.sending || this.sent;
+    if (this.folded) this.closeButton.disabled = busy;
     this.looksRight.disabled = busy || changed || tooLong;
     this.sendButton.disabled = busy || !changed || tooLong;
     this.looksRight.classList.toggle("am-primary", !changed);

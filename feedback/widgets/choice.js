@@ -88,6 +88,7 @@ class ChoiceEditor {
 const widget = {
   showsText: false,
   emptyKey: () => null,
+  differsKey: null, // two labels that differ are seen at once
   edit: (host, tools) => new ChoiceEditor(host, tools),
   view(host, text, output, other = null, moodOfExtra = "") {
     const label = labelOf(output.label);

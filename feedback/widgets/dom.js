@@ -69,6 +69,10 @@ function statusLine() {
   };
 }
 
+function bringIntoView(node) {
+  node.scrollIntoView({ block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+}
+
 // Ask the server. Gradio resolves to undefined when no answer came: that is told as {lost: true}.
 async function ask(name, data) {
   const answer = await server[name](data);

@@ -3,7 +3,7 @@ const inOrder = (spans) => spans.slice().sort((a, b) => a.start - b.start || a.e
 const bare = (spans) => inOrder(spans).map(({ start, end, label }) => ({ start, end, label }));
 const sameSpans = (one, other) => JSON.stringify(bare(one)) === JSON.stringify(bare(other));
 
-const SIGNS = { "": "", "am-added": "+ ", "am-removed": "− " }; // what a mark's colour says, said without colour
+const SIGNS = { "": "", "am-added": "+ ", "am-removed": "− ", "am-differs": "" }; // what a mark's colour says, said without colour
 const JOINER = "\u2060"; // keeps a label on the line of its mark's last word
 
 // Draw a text with its marks; `chosen` is a range that is shown as selected, `mood(span)` may name one of SIGNS.
@@ -253,7 +253,8 @@ class SpanEditor {
 
 const widget = {
   showsText: true,
-  emptyKey: (output) => (output.spans.length ? null : "spans.none"),
+  emptyKey: (output, editable = true) => (output.spans.length ? null : editable ? "spans.none" : "spans.nothing"),
+  differsKey: "spans.differs",
   edit: (host, tools) => new SpanEditor(host, tools),
   // Draw an output to read; `other` is the one it is compared with, `moodOfExtra` the CSS class of what the other lacks.
   view(host, text, output, other = null, moodOfExtra = "") {

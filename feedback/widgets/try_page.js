@@ -4,7 +4,9 @@ const draftKey = `amend:${facts.name}:draft`;
 const storage = (() => { try { return window.sessionStorage; } catch { return null; } })(); // null where the browser forbids it
 
 const given = new GivenList();
-const card = new AnswerCard({ onSent: (answer) => given.show(answer.given) });
+const onSent = (answer) => given.show(answer.given);
+const card = new AnswerCard({ onSent });
+let pair = null; // two answers side by side: made when the server first gives two
 const status = statusLine();
 const input = el("textarea", { id: "am-input", class: "am-input am-main-input", rows: "4", "aria-describedby": "am-count-spoken",
   placeholder: facts.placeholder || say("page.placeholder"), oninput: () => typed(), onkeydown: (event) => pressed(event) });
@@ -23,6 +25,7 @@ function typed() {
   input.setAttribute("aria-invalid", String(over > 0));
   button.disabled = asking > 0 || over > 0 || !input.value.trim();
   card.textIsNow(input.value);
+  pair?.textIsNow(input.value);
   try { storage?.setItem(draftKey, input.value); } catch { /* the browser's quota is used up: the draft is then not kept over a reload */ }
 }
 
@@ -37,6 +40,21 @@ function take(text) {
   input.value = text;
   typed();
   input.focus({ preventScroll: true });
+}
+
+// The server decides, at each asking, whether there is one answer or two.
+function show(answer) {
+  const two = "pair" in answer;
+  if (two && !pair) {
+    pair = new PairCard({ onSent });
+    card.node.after(pair.node);
+  }
+  root.classList.toggle("am-wide", two);
+  card.node.hidden = two;
+  if (pair) pair.node.hidden = !two;
+  const shown = two ? pair : card;
+  shown.show(answer);
+  shown.textIsNow(input.value);
 }
 
 async function send() {
@@ -56,8 +74,7 @@ async function send() {
   if (answer.lost) status.tell(say("page.lost"), "bad");
   else if (answer.error) status.tell(answer.error, "bad");
   else {
-    card.show({ ...answer, text });
-    card.textIsNow(input.value);
+    show({ ...answer, text });
     if (answer.fresh) status.tell(say("page.cookie_dropped"), "bad");
   }
 }

@@ -47,11 +47,11 @@ class Log:
         self._insert("experiments", row)
         return made
 
-    def expose(self, who: str, variant: str = "champion", number: int = 1) -> None:
+    def expose(self, who: str, variant: str = "champion", number: int = 1, **other: Any) -> None:
         """Store a first meeting."""
         self._insert("exposures", {
             "experiment": "x", "experiment_number": number, "contributor": who, "variant": variant, "version": 1,
-            "propensity": 0.5, "channel": "", "language": "", "device": "", "created": self._tick(),
+            "propensity": 0.5, "channel": "", "language": "", "device": "", "created": self._tick(), **other,
         })  # fmt: skip
 
     def predict(self, who: str, variant: str = "champion", number: int = 1, **other: Any) -> str:
@@ -64,18 +64,19 @@ class Log:
         })  # fmt: skip
         return name
 
-    def correct(self, who: str, prediction: str, confirmation: bool = False) -> str:
+    def correct(self, who: str, prediction: str, confirmation: bool = False, **other: Any) -> str:
         """Store a correction and return its id."""
         name = f"c_{self.rows}"
         self._insert("corrections", {
             "id": name, "prediction_id": prediction, "contributor": who, "output": '"right"',
             "confirmation": confirmation, "comment": "", "created": self._tick(), "edits": float(not confirmation),
+            **other,
         })  # fmt: skip
         return name
 
-    def withdraw(self, who: str, correction: str) -> None:
+    def withdraw(self, who: str, correction: str, **other: Any) -> None:
         """Take a correction back."""
-        self._insert("withdrawals", {"correction_id": correction, "contributor": who, "created": self._tick()})
+        self._insert("withdrawals", {"correction_id": correction, "contributor": who, "created": self._tick(), **other})
 
     def crowd(self, users: int, corrected: dict[str, int], each: int = 5, number: int = 1, prefix: str = "u") -> None:
         """Let `users` arrive, arms in turn, with `each` predictions; of 10 users of an arm the first `corrected` correct two."""

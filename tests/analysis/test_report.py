@@ -53,7 +53,7 @@ def test_users_of_two_variants_are_left_out_and_counted(log: Log) -> None:
     log.expose("c", "champion", 1)
     log.expose("c", "v2", 2)
     made = report(log.frame, experiment())
-    assert (made.arms[0].users, made.left_out) == (1, (2, 0, 3))
+    assert (made.arms[0].users, made.left_out) == (1, (2, 0, 0, 3))
     assert "experiments.note.two_variants" in [note.key for note in made.notes]
 
 
@@ -90,7 +90,7 @@ def test_six_sums_by_hand(log: Log) -> None:
         made = [log.predict(who) for _ in range(count)]
         if who == "a":
             log.correct(who, made[0])
-    arms = metrics.arms_of(log.frame, metrics.scope_of(log.frame, experiment()))
+    arms = metrics.reading(log.frame, metrics.scope_of(log.frame, experiment()), experiment()).arms
     assert arms["champion"].sums["correction_rate"] == (3, 1, 3, 1, 5, 2)
     rows = metrics.rows_of(log.frame, metrics.scope_of(log.frame, experiment()), metrics.METRICS["correction_rate"])
     assert rows == {"champion": ([1.0, 0.0, 0.0], [2.0, 1.0, 0.0])}

@@ -54,4 +54,4 @@ def test_a_life_of_an_experiment_reports_what_was_stored(tmp_path: Path) -> None
     assert sum(arm.predictions for arm in made.arms) == 2 * 12 + 2 * 4
     assert made.arms[1].rate == 1.0
     assert made.arms[0].rate == 0.0
-    assert (made.number, made.state, made.left_out) == (4, "stopped", (0, 0, 12))
+    assert (made.number, made.state, made.left_out) == (4, "stopped", (0, 0, 0, 12))

@@ -23,7 +23,8 @@ from feedback.experiments import Experiments
 from feedback.home import Home
 from feedback.identity import visitor_of
 from feedback.limits import Limits
-from feedback.records import Answer, Json
+from feedback.pairs import Pairs
+from feedback.records import Answer, Experiment, Json, Variant
 from feedback.staff import OWNER, Staff
 from feedback.store import Store
 from feedback.words import Words
@@ -34,7 +35,7 @@ LABELS = {"spans": ("Disease", "Symptom", "Drug"), "choice": ("refund", "return"
 
 
 class SpanModel:
-    """Marks each of three words as Disease; is busy for a text that says so; does not read Chinese and says it."""
+    """Marks each of three words as Disease, version 2 a rash as Symptom too; busy for a text that says so; cannot read Chinese."""
 
     def check(self, input_: Json, output: Json = None) -> tuple[Json, Json]:
         """Inputs are texts; spans lie within the text."""
@@ -55,12 +56,15 @@ class SpanModel:
         if "busy" in input_:
             raise Busy("the queue is full")
         spans = [{"start": m.start(), "end": m.end(), "label": "Disease", "confidence": 0.9} for m in DISEASES.finditer(input_)]
+        if version == 2:
+            found = re.finditer("rash", input_)
+            spans += [{"start": m.start(), "end": m.end(), "label": "Symptom", "confidence": 0.6} for m in found]
         notes = ("note.unknown_script",) if any("\u4e00" <= char <= "\u9fff" for char in input_) else ()
         return Answer({"spans": spans}, 0.9, notes)
 
 
 class ChoiceModel:
-    """Says refund to everything."""
+    """Says refund to everything, in version 2 return."""
 
     def check(self, input_: Json, output: Json = None) -> tuple[Json, Json]:
         """Outputs name one label."""
@@ -71,8 +75,8 @@ class ChoiceModel:
         return float(shown != output)
 
     def predict(self, version: int, input_: Json, settings: Mapping[str, float]) -> Answer:
-        """Say refund, hardly sure."""
-        return Answer({"label": "refund"}, 0.4)
+        """Say so, hardly sure."""
+        return Answer({"label": "return" if version == 2 else "refund"}, 0.4)
 
 
 class Site:
@@ -85,9 +89,9 @@ class Site:
         self.demo = _demo(directory, widget, **settings)
         self.experiments = Experiments(self.store)
         self.experiments.begin(1, "test")
-        self.desk = Desk(
-            self.store, SpanModel() if widget == "spans" else ChoiceModel(), self.experiments, Agreement(2), max_comment_chars=40
-        )
+        model = SpanModel() if widget == "spans" else ChoiceModel()
+        self.desk = Desk(self.store, model, self.experiments, Agreement(2), max_comment_chars=40)
+        self.pairs = Pairs(self.store, model, self.experiments)
         self.staff = Staff(self.home)
         self.password = self.staff.first_password()
         self._server = uvicorn.Server(uvicorn.Config(self._app(widget), log_level="error", ws="none", proxy_headers=False))
@@ -115,11 +119,16 @@ class Site:
         _mount(app, studio, "/studio", "en")
         for language, path, other in (("zh", "/zh", "/?lang=en"), ("en", "/", "/zh/?lang=zh")):
             page = panel.build(
-                self.desk, self.demo, widget=widget, labels=self.labels, words=words, language=language,
+                self.desk, self.pairs, self.demo, widget=widget, labels=self.labels, words=words, language=language,
                 visitor_of=visitor_of, other_language_url=other,
             )  # fmt: skip
             _mount(app, page, path, language)
         return app
+
+    def side_by_side(self, name: str) -> None:
+        """Start an experiment that shows versions 1 and 2 in pairs; the variants' names are found nowhere else."""
+        variants = (Variant("zebra", 1, 0.5), Variant("quagga", 2, 0.5))
+        self.experiments.declare(Experiment(name, 1, "running", variants, mode="side_by_side"))
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         """Return what the log holds."""

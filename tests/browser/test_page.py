@@ -159,7 +159,12 @@ def test_the_chinese_page(page: Page, spans_site: Site) -> None:
 def test_programs_use_the_two_public_events(spans_site: Site) -> None:
     """gradio_client predicts and corrects with plain JSON; a second correction is refused by the store, in words."""
     client = Client(spans_site.url + "/", verbose=False)
-    assert set(client.view_api(print_info=False, return_format="dict")["named_endpoints"]) == {"/predict", "/correct"}
+    assert set(client.view_api(print_info=False, return_format="dict")["named_endpoints"]) == {
+        "/predict",
+        "/correct",
+        "/pair",
+        "/vote",
+    }
     made = client.predict("By a program: " + TEXT, api_name="/predict")
     assert set(made) == {"id", "output", "confidence", "variant", "version"}
     assert client.predict(made["id"], made["output"], "fine", api_name="/correct")["status"] == "pending"

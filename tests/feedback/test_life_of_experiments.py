@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
-from feedback.autopilot import AUTHOR, Autopilot, Winner
+from feedback.autopilot import AUTHOR, Autopilot
 from feedback.desk import Desk
 from feedback.errors import BadInput, Conflict, NotFound
 from feedback.experiment_commands import main
@@ -21,6 +21,14 @@ from feedback.outcomes import METRICS
 from feedback.records import Experiment, Guardrail, Variant, Visitor
 from feedback.store import Store
 from tests.feedback.test_web import Site, demo_of
+
+
+class Won(NamedTuple):
+    """What may be shipped, as the analysis says it."""
+
+    challenger: str
+    reason: str
+
 
 TWO = (Variant("champion", 1, 0.5), Variant("b", 2, 0.5))
 
@@ -284,7 +292,7 @@ def test_the_command_without_an_app(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_nothing_is_promoted_unless_something_won(experiments: Experiments, ann: Visitor) -> None:
     """The autopilot leaves a running experiment alone until its callable names a winner; then it decides and promotes."""
     experiments.declare(one())
-    answers: list[Winner | None] = [None, Winner("b", "primary better, guardrails hold")]
+    answers: list[Won | None] = [None, Won("b", "primary better, guardrails hold")]
     pilot = Autopilot(experiments, lambda name: answers.pop(0))
     assert pilot.look() == ""
     assert experiments.champion == 1
@@ -298,7 +306,7 @@ def test_a_paused_experiment_is_never_decided_by_itself(experiments: Experiments
     """The kill switch outranks the autopilot."""
     experiments.declare(one())
     experiments.act("e", "pause", "ann")
-    assert Autopilot(experiments, lambda name: Winner("b", "won")).look() == ""
+    assert Autopilot(experiments, lambda name: Won("b", "won")).look() == ""
     assert experiments.champion == 1
 
 
