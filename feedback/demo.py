@@ -128,9 +128,21 @@ class ExperimentSettings(Settings):
 
 
 class AcceptanceSettings(Settings):
-    """Whose corrections are believed: `agree` different contributors who say the same, or a reviewer."""
+    """Whose corrections are believed. A reviewer always may; one unknown contributor never trains alone.
 
+    agreement: `agree` different contributors who say the same. reliability: the same, weighed by how each did on trap
+    items, so that what is accepted is right at least `precision` of the time there; without traps it is agreement.
+    """
+
+    policy: Literal["agreement", "reliability"] = "agreement"
     agree: int = Field(2, ge=2, description="one unknown contributor never trains alone")
+    precision: float = Field(0.95, gt=0.5, lt=1)
+    gold: str = Field("", description="a data file of items whose answers are known: the owner's traps")
+    traps: float = Field(0.2, ge=0, le=0.9, description="share of the items asked about that are traps")
+    second_opinions: bool = Field(True, description="show corrected texts to other visitors, for their opinion")
+    cap_user: float = Field(0.05, gt=0, le=1, description="of a round's weight")
+    cap_cohort: float = Field(0.1, gt=0, le=1, description="network prefix, channel, or first seen in the same hour")
+    cap_label_pair: float = Field(0.25, gt=0, le=1, description="the same label changed into the same other")
 
 
 class RetrainingSettings(Settings):

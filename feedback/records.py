@@ -14,7 +14,7 @@ Json = Any
 """A JSON value: None, bool, int, float, str, list or dict of those. The task says which, and checks it."""
 
 Status = Literal["pending", "accepted", "rejected", "undecided", "withdrawn"]
-Verdict = Literal["accept", "reject", "amend", "undecided"]
+Verdict = Literal["accept", "reject", "amend", "undecided", "reopen"]
 State = Literal["declared", "running", "paused", "stopped", "decided"]
 Mode = Literal["assigned", "side_by_side"]
 Side = Literal["left", "right"]
@@ -221,7 +221,7 @@ class Vote:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """A verdict on a correction, by a named person or by a policy (`policy:agreement`)."""
+    """A verdict on a correction, by a named person or by a policy (`policy:agreement`). `reopen` takes a person's verdict back."""
 
     id: str
     correction_id: str
@@ -229,6 +229,52 @@ class Review:
     output: Json | None
     reviewer: str
     reason: str = ""
+    created: datetime = field(default_factory=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Trap:
+    """An item of known truth, to learn how far a contributor can be believed. The newest row of an input counts."""
+
+    input_hash: str
+    input: Json
+    output: Json
+    source: Literal["gold", "unanimous"]  # the owner's, or promoted from unanimous agreement
+    author: str
+    active: bool = True
+    created: datetime = field(default_factory=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Why a prediction was made whose text its contributor did not write: for a second opinion, or as a trap."""
+
+    prediction_id: str
+    contributor: str
+    kind: Literal["opinion", "trap"]
+    input_hash: str
+    created: datetime = field(default_factory=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A contributor is believed no more, or again. The newest row of a contributor counts."""
+
+    contributor: str
+    blocked: bool
+    author: str
+    reason: str = ""
+    created: datetime = field(default_factory=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """Something was erased: how many rows, and which versions had learned from them. It names no contributor and no text."""
+
+    id: str
+    author: str  # "contributor" for themselves, else a member of staff or "policy:retention"
+    rows: int
+    versions: tuple[int, ...]
     created: datetime = field(default_factory=now)
 
 
@@ -293,4 +339,20 @@ class Example:
     confirmation: bool = False
 
 
-Record = Exposure | Prediction | Correction | Pair | Vote | Review | Withdrawal | Experiment | Promotion | TrainingRun | Use
+Record = (
+    Exposure
+    | Prediction
+    | Correction
+    | Pair
+    | Vote
+    | Trap
+    | Asked
+    | Block
+    | Erasure
+    | Review
+    | Withdrawal
+    | Experiment
+    | Promotion
+    | TrainingRun
+    | Use
+)

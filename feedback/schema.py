@@ -128,10 +128,62 @@ def _third(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(rollup.VIEW)
 
 
+_BELIEVED = """
+CREATE TABLE traps (
+    input_hash VARCHAR NOT NULL, input JSON NOT NULL, output JSON NOT NULL, source VARCHAR NOT NULL, author VARCHAR NOT NULL,
+    active BOOLEAN NOT NULL, created TIMESTAMP NOT NULL);
+CREATE TABLE asked (
+    prediction_id VARCHAR PRIMARY KEY, contributor VARCHAR NOT NULL, kind VARCHAR NOT NULL, input_hash VARCHAR NOT NULL,
+    created TIMESTAMP NOT NULL);
+CREATE TABLE blocks (
+    contributor VARCHAR NOT NULL, blocked BOOLEAN NOT NULL, author VARCHAR NOT NULL, reason VARCHAR NOT NULL,
+    created TIMESTAMP NOT NULL);
+CREATE TABLE erasures (
+    id VARCHAR PRIMARY KEY, author VARCHAR NOT NULL, "rows" BIGINT NOT NULL, versions JSON NOT NULL, created TIMESTAMP NOT NULL);
+"""
+
+_VIEWS_OF_4 = """
+CREATE VIEW current_traps AS
+    SELECT * FROM traps QUALIFY row_number() OVER (PARTITION BY input_hash ORDER BY created DESC, rowid DESC) = 1;
+CREATE VIEW current_blocks AS
+    SELECT * FROM blocks QUALIFY row_number() OVER (PARTITION BY contributor ORDER BY created DESC, rowid DESC) = 1;
+DROP VIEW current_corrections;
+DROP VIEW current_reviews;
+-- A person who reopens gives the word back to the policy: what people said before counts no more.
+CREATE VIEW current_reviews AS
+    SELECT r.* FROM reviews r LEFT JOIN (
+        SELECT correction_id, max(created) AS reopened FROM reviews WHERE verdict = 'reopen' GROUP BY correction_id) o
+        ON o.correction_id = r.correction_id
+    WHERE r.verdict <> 'reopen' AND (o.reopened IS NULL OR starts_with(r.reviewer, 'policy:') OR r.created > o.reopened)
+    QUALIFY row_number() OVER (PARTITION BY r.correction_id
+        ORDER BY (NOT starts_with(r.reviewer, 'policy:')) DESC, r.created DESC, r.rowid DESC) = 1;
+CREATE VIEW current_corrections AS
+    SELECT c.id, c.prediction_id, c.contributor, p.input, p.input_hash, p.output AS shown, c.output AS proposed,
+        CASE WHEN r.verdict = 'amend' THEN r.output ELSE c.output END AS output,
+        CASE WHEN w.correction_id IS NOT NULL THEN 'withdrawn'
+             WHEN r.verdict IN ('accept', 'amend') THEN 'accepted'
+             WHEN r.verdict = 'reject' THEN 'rejected'
+             WHEN r.verdict = 'undecided' THEN 'undecided'
+             ELSE 'pending' END AS status,
+        c.confirmation, c.comment, coalesce(r.reviewer, '') AS reviewer, coalesce(r.reason, '') AS reason,
+        p.confidence, p.experiment, p.experiment_number, p.variant, p.version, p.channel, p.network,
+        c.created, r.created AS reviewed, c.edits
+    FROM corrections c JOIN predictions p ON p.id = c.prediction_id
+    LEFT JOIN current_reviews r ON r.correction_id = c.id
+    LEFT JOIN withdrawals w ON w.correction_id = c.id;
+"""
+
+
+def _fourth(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(_BELIEVED)
+    con.execute(_VIEWS_OF_4)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, "tables and views of the first version", _first),
     Migration(2, "experiments declared in full, side-by-side pairs, edits of a correction", _second),
     Migration(3, "what each user did on each day, rolled up", _third),
+    Migration(4, "traps, second opinions, blocks, erasures; a verdict can be taken back", _fourth),
 )
 
 TABLES = (
@@ -140,6 +192,10 @@ TABLES = (
     "corrections",
     "pairs",
     "votes",
+    "traps",
+    "asked",
+    "blocks",
+    "erasures",
     "reviews",
     "withdrawals",
     "experiments",
@@ -147,4 +203,12 @@ TABLES = (
     "training_runs",
     "uses",
 )
-VIEWS = ("current_corrections", "current_reviews", "current_experiments", "current_training_runs", "champion")
+VIEWS = (
+    "current_traps",
+    "current_blocks",
+    "current_corrections",
+    "current_reviews",
+    "current_experiments",
+    "current_training_runs",
+    "champion",
+)

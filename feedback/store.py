@@ -31,6 +31,10 @@ TABLE_OF: dict[type[Any], str] = {
     records.Correction: "corrections",
     records.Pair: "pairs",
     records.Vote: "votes",
+    records.Trap: "traps",
+    records.Asked: "asked",
+    records.Block: "blocks",
+    records.Erasure: "erasures",
     records.Review: "reviews",
     records.Withdrawal: "withdrawals",
     records.Experiment: "experiments",
@@ -38,7 +42,7 @@ TABLE_OF: dict[type[Any], str] = {
     records.TrainingRun: "training_runs",
     records.Use: "uses",
 }
-_JSON_COLUMNS = {"input", "output", "variants", "guardrails", "segments"}
+_JSON_COLUMNS = {"input", "output", "variants", "guardrails", "segments", "versions"}
 _TOLD_ONLY = {"notes"}
 COLUMNS: dict[str, tuple[str, ...]] = {
     table: tuple(f.name for f in fields(cls) if f.name not in _TOLD_ONLY) for cls, table in TABLE_OF.items()

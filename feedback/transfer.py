@@ -33,12 +33,15 @@ _HANGS_ON = (
     ("reviews", "correction_id", "corrections"),
     ("withdrawals", "correction_id", "corrections"),
     ("uses", "correction_id", "corrections"),
+    ("asked", "prediction_id", "predictions"),
 )
 _LATER = {
     "corrections": {"edits"},
     "experiments": {"mode", "guardrails", "segments", "covariate", "coverage", "definition", "winner"},
 }
 """Columns that exports of earlier versions do not have: their defaults stand in."""
+_UNKEYED = {"training_runs": ("id", "state"), "traps": ("input_hash", "created"), "blocks": ("contributor", "created")}
+"""Tables without a key, and the columns by which an import knows their rows again."""
 _ROLLED_UP = ("exposures", *SOURCES)
 _CLASS_OF = {table: cls for cls, table in TABLE_OF.items()}
 
@@ -96,9 +99,10 @@ def import_rows(store: Store, table: str, rows: Sequence[Mapping[str, Any]]) -> 
     if table not in TABLES or table not in _CLASS_OF:
         raise BadInput(f"no table {table!r} to import into: available are {', '.join(sorted(_CLASS_OF))}")
     records = [_record(table, row, index) for index, row in enumerate(rows, 1)]
-    if table == "training_runs":  # the one table without a key: compare whole rows
-        there = {(row["id"], row["state"]) for row in store.rows("SELECT id, state FROM training_runs")}
-        fresh = [record for record in records if (record.id, record.state) not in there]
+    if table in _UNKEYED:  # compare what tells their rows apart
+        columns = _UNKEYED[table]
+        there = {tuple(row.values()) for row in store.rows(f"SELECT {', '.join(columns)} FROM {table}")}
+        fresh = [record for record in records if tuple(getattr(record, name) for name in columns) not in there]
         store.add(*fresh)
         return Imported(len(fresh), len(records) - len(fresh))
     known = 0
@@ -150,15 +154,16 @@ def _record(table: str, row: Mapping[str, Any], index: int) -> Any:
     values = {name: row[name] for name in names if name in row}
     try:
         values["created"] = _moment(values["created"])
-        for name in ("input", "output", "variants", "guardrails", "segments"):
+        for name in ("input", "output", "variants", "guardrails", "segments", "versions"):
             if name in values and isinstance(values[name], str):
                 values[name] = json.loads(values[name]) if values[name] else None
         if "variants" in values:
             values["variants"] = tuple(Variant(**variant) for variant in values["variants"])
         if "guardrails" in values:
             values["guardrails"] = guardrails_of(values["guardrails"])
-        if "segments" in values:
-            values["segments"] = tuple(values["segments"])
+        for name in ("segments", "versions"):
+            if name in values:
+                values[name] = tuple(values[name])
         hints = get_type_hints(cls)
         return cls(**{name: _typed(value, hints[name]) for name, value in values.items()})
     except (KeyError, TypeError, ValueError) as error:

@@ -194,7 +194,7 @@ def test_a_command_does_not_give_its_token_to_another_app(tmp_path: Path) -> Non
 
 def test_imports_are_checked(store: Store) -> None:
     """A foreign table, a broken line and a wrong column are refused with their place; the check finds orphans."""
-    with pytest.raises(BadInput, match="available are corrections"):
+    with pytest.raises(BadInput, match="available are asked, blocks, corrections"):
         import_rows(store, "passwords", [])
     with pytest.raises(BadInput, match="line 2: not JSON"):
         read_rows(b'{"a": 1}\n{oops\n', "jsonl", "f.jsonl")
