@@ -27,10 +27,12 @@ from fastapi_offline import FastAPIOffline
 
 import analysis.panel
 import analysis.routes
+import feedback.asking_routes
 import feedback.experiment_routes
 import feedback.pair_routes
 import feedback.panel
 import feedback.review_panel
+import feedback.review_routes
 import feedback.routes
 import model.panel
 import model.routes
@@ -81,7 +83,9 @@ def create_app(house: House) -> FastAPI:
         )
     )
     app.include_router(feedback.routes.router(house.desk, house.store, house.home.backups))
+    app.include_router(feedback.review_routes.router(house.desk.reviewing, house.store))
     app.include_router(feedback.pair_routes.router(house.pairs))
+    app.include_router(feedback.asking_routes.router(house.asking))
     app.include_router(feedback.experiment_routes.router(house.experiments, demo.experiment.declared()))
     app.include_router(model.routes.router(house.retrainer, house.experiments, house.versions))
     app.include_router(analysis.routes.router(reader, feedback.routes.staff))
@@ -99,6 +103,7 @@ def _public(house: House, language: str) -> gr.Blocks:
     page: gr.Blocks = feedback.panel.build(
         house.desk,
         house.pairs,
+        house.asking,
         house.demo,
         widget=house.predictor.task.widget,
         labels=house.predictor.task.labels,

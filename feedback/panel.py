@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import gradio as gr
 from gradio.events import api
 
+from feedback.asking import Asking
 from feedback.demo import Demo
 from feedback.desk import Desk, Given
 from feedback.errors import AmendError
@@ -82,6 +83,7 @@ def head(language: str) -> str:
 def build(
     desk: Desk,
     pairs: Pairs,
+    asking: Asking,
     demo: Demo,
     *,
     widget: str,
@@ -106,10 +108,17 @@ def build(
         "otherLanguageUrl": other_language_url,
         "givenLimit": GIVEN_LIMIT,
         "agree": demo.acceptance.agree,
+        "secondOpinions": demo.acceptance.second_opinions,
     }
     page = gr.Blocks(title=demo.words(demo.title, language), analytics_enabled=False, fill_width=True)
     with page:
-        component("try_page.js", kind, facts, _calls(desk, pairs, kind, labels, words, language, visitor_of), "try")
+        component(
+            "try_page.js",
+            kind,
+            facts,
+            [*_calls(desk, pairs, kind, labels, words, language, visitor_of), _opinion(asking, words, language, visitor_of)],
+            "try",
+        )
         _public_events(desk, pairs, words, visitor_of)
     return page
 
@@ -159,6 +168,18 @@ def _calls(
         return {"given": own(visitor)}
 
     return [predict, vote, correct, given, withdraw]
+
+
+def _opinion(asking: Asking, words: Words, language: str, visitor_of: VisitorOf) -> Answering:
+    """Return the page's call for a text that needs another opinion: `{"none": true}` where nothing waits."""
+    say = words.speaker(language)
+
+    @answering(words, language, is_fresh(visitor_of))
+    def opinion(data: Json, request: gr.Request) -> dict[str, Json]:
+        made = asking.next(visitor_of(request))
+        return {"none": True} if made is None else {**blind(made, say), "text": text_of(made.input)}
+
+    return opinion
 
 
 def _public_events(desk: Desk, pairs: Pairs, words: Words, visitor_of: VisitorOf) -> None:

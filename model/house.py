@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from feedback.acceptance import Agreement
+from feedback.asking import Asking
 from feedback.demo import Demo
 from feedback.desk import Desk
 from feedback.experiments import Experiments
@@ -34,6 +35,7 @@ class House(NamedTuple):
     retrainer: Retrainer
     desk: Desk
     pairs: Pairs
+    asking: Asking
     staff: Staff
     limits: Limits
     words: Words
@@ -77,7 +79,8 @@ def open_house(demo: Demo, home: Home, words: Words) -> House:
             max_comment_chars=demo.limits.max_comment_chars,
         )
         pairs = Pairs(store, predictor, experiments, limits=limits)
+        asking = Asking(store, predictor, experiments, demo.acceptance, limits=limits)
     except BaseException:
         store.close()
         raise
-    return House(demo, home, store, versions, predictor, experiments, retrainer, desk, pairs, Staff(home), limits, words)
+    return House(demo, home, store, versions, predictor, experiments, retrainer, desk, pairs, asking, Staff(home), limits, words)

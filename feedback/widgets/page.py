@@ -50,7 +50,7 @@ def component(script: str, kind: Kind, facts: dict[str, Json], functions: Sequen
     )
 
 
-_NEEDS = {"try_page.js": ("answer.js", "pair.js", "given.js"), "review_page.js": ()}
+_NEEDS = {"try_page.js": ("answer.js", "asked.js", "pair.js", "given.js"), "review_page.js": ()}
 
 
 def text_of(name: str) -> str:

@@ -6,6 +6,7 @@ const storage = (() => { try { return window.sessionStorage; } catch { return nu
 const given = new GivenList();
 const onSent = (answer) => given.show(answer.given);
 const card = new AnswerCard({ onSent });
+const asked = facts.secondOpinions ? new AskedCard({ onSent }) : null;
 let pair = null; // two answers side by side: made when the server first gives two
 const status = statusLine();
 const input = el("textarea", { id: "am-input", class: "am-input am-main-input", rows: "4", "aria-describedby": "am-count-spoken",
@@ -96,6 +97,7 @@ root.replaceChildren(
       el("p", { class: "am-muted", text: say("page.examples") }),
       ...facts.examples.map((text) => el("button", { type: "button", class: "am-example", text, title: text, onclick: () => take(text) })))),
   card.node,
+  asked?.node,
   given.node);
 
 input.value = storage?.getItem(draftKey) ?? "";

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from feedback import identity, login, panel, problems, review_panel
 from feedback.acceptance import Agreement
+from feedback.asking import Asking
 from feedback.demo import Demo
 from feedback.desk import Desk
 from feedback.errors import BadInput, Busy, Unauthorised
@@ -92,6 +93,7 @@ class Site:
         model = SpanModel() if widget == "spans" else ChoiceModel()
         self.desk = Desk(self.store, model, self.experiments, Agreement(2), max_comment_chars=40)
         self.pairs = Pairs(self.store, model, self.experiments)
+        self.asking = Asking(self.store, model, self.experiments, self.demo.acceptance)
         self.staff = Staff(self.home)
         self.password = self.staff.first_password()
         self._server = uvicorn.Server(uvicorn.Config(self._app(widget), log_level="error", ws="none", proxy_headers=False))
@@ -119,7 +121,7 @@ class Site:
         _mount(app, studio, "/studio", "en")
         for language, path, other in (("zh", "/zh", "/?lang=en"), ("en", "/", "/zh/?lang=zh")):
             page = panel.build(
-                self.desk, self.pairs, self.demo, widget=widget, labels=self.labels, words=words, language=language,
+                self.desk, self.pairs, self.asking, self.demo, widget=widget, labels=self.labels, words=words, language=language,
                 visitor_of=visitor_of, other_language_url=other,
             )  # fmt: skip
             _mount(app, page, path, language)

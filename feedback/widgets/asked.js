@@ -1,0 +1,40 @@
+// A text that somebody else put in, to be judged: the same card as for one's own, one text after another.
+class AskedCard {
+  constructor({ onSent }) {
+    this.asking = false;
+    this.status = statusLine();
+    this.text = el("p", { class: "am-text am-quiet am-pre", hidden: true });
+    this.card = new AnswerCard({ title: say("page.asked_answer"), onSent: (answer) => { this.button.textContent = say("page.asked_next"); onSent(answer); } });
+    this.card.node.hidden = true;
+    this.button = el("button", { type: "button", class: "am-button am-asked-button", text: say("page.asked_show"), onclick: () => this.next() });
+    this.node = el("section", { class: "am-card am-asked", "aria-labelledby": "am-asked-title" },
+      el("div", { class: "am-card-head" }, el("h2", { id: "am-asked-title", text: say("page.asked") })),
+      el("p", { class: "am-muted", text: say("page.asked_lead") }), this.text, this.card.node, this.button, this.status.node);
+  }
+
+  async next() {
+    if (this.asking) return;
+    this.asking = true;
+    this.button.disabled = true;
+    this.status.tell("");
+    const answer = await ask("opinion", {});
+    this.asking = this.button.disabled = false;
+    if (answer.lost) this.status.tell(say("page.lost"), "bad");
+    else if (answer.error) this.status.tell(answer.error, "bad");
+    else if (answer.none) this.nothing();
+    else {
+      this.text.hidden = widget.showsText;
+      this.text.textContent = answer.text;
+      this.card.node.hidden = false;
+      this.card.show(answer);
+      this.button.textContent = say("page.asked_skip");
+      if (answer.fresh) this.status.tell(say("page.cookie_dropped"), "bad");
+    }
+  }
+
+  nothing() {
+    this.card.node.hidden = this.text.hidden = true;
+    this.button.textContent = say("page.asked_show");
+    this.status.tell(say("page.asked_none"), "good");
+  }
+}
