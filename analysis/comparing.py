@@ -89,13 +89,18 @@ def guard(experiment: Experiment, look: Look, estimates: Mapping[str, Estimates]
         for name in challengers_of(experiment):
             control, challenger = found[experiment.control.name], found[name]
             difference = bound = holds = None
+            broken = False
             if look.ready and control is not None and challenger is not None:
                 diff = _difference(control, challenger)
                 lower = metric.better == "lower"
                 said = stats.non_inferior(_one_sided(look, diff, lower), guardrail.margin, lower)
                 difference, holds = diff.value, said.holds
+                best = _one_sided(look, diff, not lower)  # its finite end is on the good side
+                broken = best.low >= guardrail.margin if lower else best.high <= -guardrail.margin
                 bound = said.bound if math.isfinite(said.bound) else None
-            rows.append(GuardrailRow(metric.name, metric.unit, metric.better, guardrail.margin, name, difference, bound, holds))
+            rows.append(
+                GuardrailRow(metric.name, metric.unit, metric.better, guardrail.margin, name, difference, bound, holds, broken)
+            )
     return tuple(rows)
 
 
@@ -162,7 +167,7 @@ def shipping_of(verdict: Verdict, about: str, guardrails: Sequence[GuardrailRow]
         return Shipping(False, "", (Note("experiments.ship.no_winner", {}),))
     against = [
         Note(
-            "experiments.ship.guardrail_unknown" if row.holds is None else "experiments.ship.guardrail",
+            f"experiments.ship.guardrail_{'unknown' if row.holds is None else 'broken' if row.broken else 'open'}",
             {"challenger": about, "guardrail": row.metric},
         )
         for row in guardrails

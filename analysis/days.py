@@ -39,7 +39,8 @@ def days_of(frame: Frames, scope: Scope, metric: Metric) -> list[Day]:
     def each(form: str) -> str:
         return "".join(f", {form.format(name=name)}" for name in names)
 
-    # `until` counts to the end of the day, `earlier` to the end of the user's last day before: a day's own counts less.
+    # Every change is a step of its user: what it adds to y, n and their products is y after it less y before it, and so on.
+    # The steps of a day add up to what the day changed, in whatever order; only the arrival comes first.
     rows = frame(
         f"""{everybody(scope)},
         cohort AS (SELECT contributor, variant, place, first::DATE AS day FROM everybody WHERE state = 'in'),
@@ -48,17 +49,15 @@ def days_of(frame: Frames, scope: Scope, metric: Metric) -> list[Day]:
             UNION ALL SELECT c.place, c.variant, greatest(d.day, c.day), false {each("d.{name}::DOUBLE")}
             FROM user_days d JOIN cohort c USING (contributor)
             WHERE d.experiment = $1 AND d.experiment_number IN ({numbers})),
-        own AS (SELECT place, variant, day, bool_or(arrives) AS arrives {each("sum({name}) AS {name}")}
-            FROM changes GROUP BY place, variant, day),
-        running AS (SELECT place, variant, day, arrives {each("{name} AS own_{name}")} {each("sum({name}) OVER so_far AS {name}")}
-            FROM own WINDOW so_far AS (PARTITION BY place ORDER BY day)),
-        until AS (SELECT variant, day, arrives, ({metric.y})::DOUBLE AS y, ({metric.n})::DOUBLE AS n {each("{name} - own_{name} AS {name}")}
-            FROM running),
-        earlier AS (SELECT variant, day, arrives, y, n, CASE WHEN arrives THEN 0 ELSE ({metric.y})::DOUBLE END AS y0,
-            CASE WHEN arrives THEN 0 ELSE ({metric.n})::DOUBLE END AS n0 FROM until)
+        running AS (SELECT variant, day, arrives {each("{name} AS own_{name}")} {each("sum({name}) OVER so_far AS {name}")} FROM changes
+            WINDOW so_far AS (PARTITION BY place ORDER BY day, NOT arrives ROWS UNBOUNDED PRECEDING)),
+        after AS (SELECT variant, day, arrives, ({metric.y})::DOUBLE AS y, ({metric.n})::DOUBLE AS n
+            {each("{name} - own_{name} AS {name}")} FROM running),
+        steps AS (SELECT variant, day, arrives, y, n, CASE WHEN arrives THEN 0 ELSE ({metric.y})::DOUBLE END AS y0,
+            CASE WHEN arrives THEN 0 ELSE ({metric.n})::DOUBLE END AS n0 FROM after)
         SELECT variant, day, count(*) FILTER (arrives)::DOUBLE AS k, sum(y - y0) AS sy, sum(n - n0) AS sn,
             sum(y * y - y0 * y0) AS syy, sum(n * n - n0 * n0) AS snn, sum(y * n - y0 * n0) AS syn
-        FROM earlier GROUP BY variant, day ORDER BY day""",
+        FROM steps GROUP BY variant, day ORDER BY day""",
         scope.params,
     )
     if rows.empty:

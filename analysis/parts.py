@@ -62,7 +62,12 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class GuardrailRow:
-    """A guardrail of one challenger. `bound` is the worst difference that the one-sided interval allows; None: not known yet."""
+    """A guardrail of one challenger; None: not known yet.
+
+    `bound` is the worst difference that a one-sided interval allows, `holds` whether it is within the margin. Where it is
+    not, `broken` tells a proven breach (even the best difference that the other one-sided interval allows is beyond the margin)
+    from one that is not ruled out yet.
+    """
 
     metric: str
     unit: str
@@ -72,6 +77,7 @@ class GuardrailRow:
     difference: float | None
     bound: float | None
     holds: bool | None
+    broken: bool = False
 
 
 @dataclass(frozen=True, slots=True)

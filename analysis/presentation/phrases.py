@@ -103,7 +103,7 @@ def guardrail_in_words(row: GuardrailRow, t: Say) -> str:
     if row.holds is None or row.bound is None or row.difference is None:
         unknown = "unknown" if row.holds is None else "unbounded"
         return t(f"experiments.guardrail.{unknown}", **said)
-    key = "holds" if row.holds else "fails"
+    key = "holds" if row.holds else "broken" if row.broken else "open"
     bound, difference = (change(value, row.unit, t) for value in (row.bound, row.difference))
     return t(f"experiments.guardrail.{key}", bound=bound, difference=difference, **said)
 

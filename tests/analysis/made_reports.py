@@ -100,9 +100,9 @@ def better(**changes: Any) -> Report:
 
 def guarded() -> Report:
     """Return a winner whose latency is too bad."""
-    against = (Note("experiments.ship.guardrail", {"challenger": "v2", "guardrail": "latency"}),)
+    against = (Note("experiments.ship.guardrail_broken", {"challenger": "v2", "guardrail": "latency"}),)
     rows = (
-        GuardrailRow("latency", "log ms", "lower", 0.1, "v2", 0.12, 0.19, False),
+        GuardrailRow("latency", "log ms", "lower", 0.1, "v2", 0.12, 0.19, False, broken=True),
         GuardrailRow("confirmation_rate", "share", "higher", 0.02, "v2", None, None, None),
     )
     return better(shipping=Shipping(False, "v2", against), guardrails=rows)

@@ -60,6 +60,13 @@ def test_a_guardrail_holds_where_its_bound_is_within_the_margin(challenger: floa
     assert guarded(5.0, challenger, 0.02, 0.1).holds is holds
 
 
+@pytest.mark.parametrize("rule", [HORIZON, Rule("always_valid", 2000, 0.05)])
+@pytest.mark.parametrize(("challenger", "broken"), [(5.0, False), (5.08, False), (5.12, False), (5.3, True)])
+def test_a_breach_is_told_from_what_is_not_ruled_out_yet(challenger: float, broken: bool, rule: Rule) -> None:
+    """Margin .1: broken where even the best difference that the interval allows is beyond it."""
+    assert guarded(5.0, challenger, 0.02, 0.1, rule).broken is broken
+
+
 def test_a_guardrail_is_not_known_before_the_arms_have_their_users() -> None:
     """No number, no claim."""
     row = guarded(5.0, 5.0, 0.02, 0.1, ready=False)
@@ -98,7 +105,7 @@ def test_shipping_needs_the_winner_and_every_guardrail() -> None:
     for verdict in ("blocked: sample ratio", "no verdict yet", "B worse", "collecting"):
         assert not comparing.shipping_of(verdict, "", []).ready
     against = comparing.shipping_of("B better", "b", [row_of(False), row_of(None)]).against
-    assert [note.key.rsplit(".", 1)[-1] for note in against] == ["guardrail", "guardrail_unknown"]
+    assert [note.key.rsplit(".", 1)[-1] for note in against] == ["guardrail_open", "guardrail_unknown"]
 
 
 def test_secondary_metrics_are_adjusted_together() -> None:

@@ -163,10 +163,11 @@ def test_a_broken_guardrail_stands_against_shipping(say: Callable[[str], Say]) -
     """A winner whose latency is too bad is better, and is not to be shipped; an unknown guardrail is said to be unknown."""
     said = sentences(guarded(), say("en"))
     assert said["verdict"] == "v2 is better"
-    assert said["shipping"] == ["Not now.", "v2 has won, but a guardrail does not hold: latency (lower is better)."]
+    assert said["shipping"] == ["Not now.", "v2 has won, but a guardrail is broken: latency (lower is better)."]
     # exp(.19) - 1 = 20.9 %, exp(.1) - 1 = 10.5 %: differences of log milliseconds are shown as relative ones.
-    assert said["guardrails"][0].startswith(
-        "Does not hold: latency (lower is better), v2. It may be as bad as +21\N{NO-BREAK SPACE}%,"
+    assert said["guardrails"][0] == (
+        "Broken: latency (lower is better), v2. It is worse than the limit of +11\N{NO-BREAK SPACE}%;"
+        " measured +13\N{NO-BREAK SPACE}%, at worst +21\N{NO-BREAK SPACE}%."
     )
     assert said["guardrails"][1] == "Not known yet: confirmation rate (higher is better), v2. The limit is -2.0 points."
 

@@ -63,7 +63,7 @@ def test_a_broken_guardrail_stands_against_shipping(log: Log) -> None:
     assert told.verdict == "B better"
     assert [row.holds for row in told.guardrails] == [False]
     assert not told.shipping.ready
-    assert [note.key for note in told.shipping.against] == ["experiments.ship.guardrail"]
+    assert [note.key for note in told.shipping.against] == ["experiments.ship.guardrail_broken"]
     assert reader(log, experiment(guardrails=(Guardrail("latency", 0.2),))).shippable("x") is None
 
 
