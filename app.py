@@ -27,12 +27,9 @@ from fastapi_offline import FastAPIOffline
 
 import analysis.panel
 import analysis.routes
-import feedback.asking_routes
-import feedback.experiment_routes
-import feedback.pair_routes
+import feedback.contributors_panel
 import feedback.panel
 import feedback.review_panel
-import feedback.review_routes
 import feedback.routes
 import model.panel
 import model.routes
@@ -41,6 +38,7 @@ from analysis.replaying import Replayer
 from feedback import health, identity, login, problems
 from feedback.autopilot import Autopilot
 from feedback.client import home_of
+from feedback.contributors_panel import Room
 from feedback.demo import load_demo
 from feedback.entrance import LANGUAGE_PATHS
 from feedback.errors import AmendError, Unauthorised
@@ -61,10 +59,11 @@ def create_app(house: House) -> FastAPI:
     frame = house.store.frame
     reader = Reader(frame, house.experiments.get, Replayer(frame, house.predictor.answers, house.predictor.edits))
     pilot = Autopilot(house.experiments, reader.shippable)
+    people = Room(house.room.contributors, house.room.blocking, house.room.alarms, house.room.trust)
 
     @contextlib.asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
-        house.retrainer.begin()
+        house.begin()
         if demo.experiment.promote == "automatic":
             pilot.begin()
         yield
@@ -82,18 +81,17 @@ def create_app(house: House) -> FastAPI:
             demo.name, house.home.identity, house.store, house.experiments, lambda version: version in house.predictor.loaded()
         )
     )
-    app.include_router(feedback.routes.router(house.desk, house.store, house.home.backups))
-    app.include_router(feedback.review_routes.router(house.desk.reviewing, house.store))
-    app.include_router(feedback.pair_routes.router(house.pairs))
-    app.include_router(feedback.asking_routes.router(house.asking))
-    app.include_router(feedback.experiment_routes.router(house.experiments, demo.experiment.declared()))
+    for router in house.room.routers(house.predictor.task.widget):
+        app.include_router(router)
     app.include_router(model.routes.router(house.retrainer, house.experiments, house.versions))
     app.include_router(analysis.routes.router(reader, feedback.routes.staff))
     app.include_router(login.router(house.staff, house.limits, words, identity.login_cookie(demo.name), demo.server.embed))
     problems.unknown_api(app)
     for language in reversed(LANGUAGES):  # longer paths first: "/" would swallow "/zh"
         path = LANGUAGE_PATHS[language]
-        _mount(app, _studio(house, language, reader), f"{path}/studio", lambda request: visitor_of(request).staff, language)
+        _mount(
+            app, _studio(house, language, reader, people), f"{path}/studio", lambda request: visitor_of(request).staff, language
+        )
         _mount(app, _public(house, language), path or "/", None, language)
     return app
 
@@ -115,7 +113,7 @@ def _public(house: House, language: str) -> gr.Blocks:
     return page
 
 
-def _studio(house: House, language: str, reader: Reader) -> gr.Blocks:
+def _studio(house: House, language: str, reader: Reader, people: Room) -> gr.Blocks:
     say = house.words.speaker(language)
     task = house.predictor.task
     blocks: gr.Blocks
@@ -127,6 +125,7 @@ def _studio(house: House, language: str, reader: Reader) -> gr.Blocks:
             f'<button type="submit">{escape(say("login.out"))}</button></form>'
         )
         with gr.Tab(say("studio.review")):
+            feedback.contributors_panel.banner(people.alarms, house.words, language, _staff)
             feedback.review_panel.build(
                 house.desk,
                 house.demo,
@@ -135,6 +134,16 @@ def _studio(house: House, language: str, reader: Reader) -> gr.Blocks:
                 words=house.words,
                 language=language,
                 reviewer_of=_staff,
+            )
+        with gr.Tab(say("studio.contributors")):
+            feedback.contributors_panel.build(
+                people,
+                house.demo,
+                widget=task.widget,
+                labels=task.labels,
+                words=house.words,
+                language=language,
+                staff_of=_staff,
             )
         with gr.Tab(say("studio.experiments")):
             analysis.panel.build(

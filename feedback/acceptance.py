@@ -60,17 +60,25 @@ class Agreement:
 
 
 def opinions_on(store: Store, input_hash: str, input_json: str) -> list[Opinion]:
-    """Return the standing opinions on exactly this input that no person has judged, oldest first."""
+    """Return the standing opinions on exactly this input that no person has judged, oldest first.
+
+    What the blocked and policies say is no opinion, and a trap's answers are not judged: its truth is known.
+    """
     rows = store.rows(
-        """WITH asked AS (SELECT id FROM predictions WHERE input_hash = ? AND input::VARCHAR = ?),
+        """WITH asked AS (SELECT id FROM predictions WHERE input_hash = $1 AND input::VARCHAR = $2),
                 said AS (SELECT c.* FROM corrections c JOIN asked ON asked.id = c.prediction_id),
-                judged AS (SELECT r.correction_id, bool_or(NOT starts_with(r.reviewer, 'policy:')) AS by_person,
-                                  arg_max(r.verdict, r.created) AS verdict
+                judged AS (SELECT r.correction_id,
+                                  max(r.created) FILTER (NOT starts_with(r.reviewer, 'policy:') AND r.verdict <> 'reopen')
+                                      > coalesce(max(r.created) FILTER (r.verdict = 'reopen'), '-infinity') AS by_person,
+                                  arg_max(r.verdict, r.created) FILTER (starts_with(r.reviewer, 'policy:')) AS verdict
                            FROM reviews r SEMI JOIN said ON said.id = r.correction_id GROUP BY r.correction_id)
            SELECT said.id, said.contributor, said.output::VARCHAR AS output, coalesce(judged.verdict, '') AS verdict
            FROM said LEFT JOIN judged ON judged.correction_id = said.id
            ANTI JOIN withdrawals w ON w.correction_id = said.id
-           WHERE NOT coalesce(judged.by_person, false) ORDER BY said.created, said.id""",
+           ANTI JOIN (SELECT contributor FROM current_blocks WHERE blocked) b ON b.contributor = said.contributor
+           WHERE NOT coalesce(judged.by_person, false) AND NOT starts_with(said.contributor, 'policy:')
+               AND NOT EXISTS (FROM current_traps k WHERE k.active AND k.input_hash = $1 AND k.input::VARCHAR = $2)
+           ORDER BY said.created, said.id""",
         [input_hash, input_json],
     )
     return [Opinion(str(r["id"]), str(r["contributor"]), str(r["output"]), str(r["verdict"])) for r in rows]

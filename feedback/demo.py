@@ -165,6 +165,16 @@ class LimitSettings(Settings):
     queue: int = Field(256, gt=0)
 
 
+class PrivacySettings(Settings):
+    """What is kept of people's texts, and for how long."""
+
+    keep_days: int = Field(0, ge=0, description="texts older than this are removed; 0: never")
+    keep_accepted: bool = Field(True, description="accepted examples keep their text all the same")
+    identifiers: Literal["keep", "mask", "refuse"] = Field(
+        "keep", description="e-mail addresses, telephone, card and identity numbers in what people write"
+    )
+
+
 class ServerSettings(Settings):
     """How the pages are reached. `trusted_proxies` may speak for a visitor's address, scheme and host."""
 
@@ -197,6 +207,7 @@ class Demo(Settings):
     acceptance: AcceptanceSettings = AcceptanceSettings()
     retraining: RetrainingSettings = RetrainingSettings()
     limits: LimitSettings = LimitSettings()
+    privacy: PrivacySettings = PrivacySettings()
     server: ServerSettings = ServerSettings()
 
     @field_validator("title", "description", "notice", "placeholder")

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from feedback.acceptance import Agreement, apply_policy
@@ -23,17 +24,17 @@ from feedback.records import (
     Review,
     Status,
     Variant,
-    Verdict,
     Visitor,
     Withdrawal,
     input_hash,
     keyed_id,
     new_id,
 )
+from feedback.review_value import Waiting
+from feedback.reviewing import Reviewing
 from feedback.store import Duplicate, Store
 
 T = TypeVar("T")
-VERDICTS: tuple[Verdict, ...] = ("accept", "reject", "amend")
 
 
 class Model(Protocol):
@@ -66,24 +67,12 @@ class Given(NamedTuple):
     created: datetime
 
 
-class Waiting(NamedTuple):
-    """One correction in the reviewers' queue."""
-
-    id: str
-    input: Json
-    shown: Json
-    proposed: Json
-    confirmation: bool
-    comment: str
-    status: Status
-    confidence: float
-    variant: str
-    version: int
-    created: datetime
-
-
 class Desk:
-    """Predict, correct, withdraw and review, over one log. Safe to use from many threads."""
+    """Predict, correct, withdraw and review, over one log. Safe to use from many threads.
+
+    `judge(input_hash, input as JSON text)` is told of everything said about an input; agreement at once where none is given.
+    `screen` masks or refuses identifiers in comments (masking.py); the model's check does so in inputs.
+    """
 
     def __init__(
         self,
@@ -94,13 +83,17 @@ class Desk:
         *,
         limits: Limits | None = None,
         max_comment_chars: int = 1000,
+        judge: Callable[[str, str], object] | None = None,
+        screen: Callable[[str], str] = str,
     ) -> None:
         self._store = store
         self._model = model
         self._experiments = experiments
-        self._policy = policy
+        self._screen = screen
+        self._judge = judge or partial(apply_policy, store, policy)
         self._limits = limits
         self._max_comment = max_comment_chars
+        self.reviewing = Reviewing(store, model, self._judge)
 
     # -- visitors ------------------------------------------------------------------------------------------------
 
@@ -165,6 +158,7 @@ class Desk:
                 code="comment_too_long",
                 values={"count": len(comment), "limit": self._max_comment},
             )
+        comment = self._screen(comment)
         _, output = self._model.check(prediction.input, output)
         if output is None:
             raise BadInput("output is missing: a correction says what the answer should be; send the shown output to confirm it")
@@ -177,7 +171,7 @@ class Desk:
             self._store.add(correction)
         except Duplicate:
             return self._retried(correction, key)
-        apply_policy(self._store, self._policy, prediction.input_hash, _text(prediction.input))
+        self._judge(prediction.input_hash, _text(prediction.input))
         return correction, self.status(correction.id)
 
     def _retried(self, correction: Correction, key: str) -> tuple[Correction, Status]:
@@ -231,51 +225,21 @@ class Desk:
             self._store.add(Withdrawal(correction_id, visitor.contributor))
         except Duplicate:
             return
-        apply_policy(self._store, self._policy, rows[0]["input_hash"], rows[0]["input"])
+        self._judge(rows[0]["input_hash"], rows[0]["input"])
 
-    # -- reviewers -----------------------------------------------------------------------------------------------
+    # -- reviewers: their use cases are in reviewing.py -----------------------------------------------------------
 
     def review(self, reviewer: str, correction_id: str, verdict: str, output: Json = None, reason: str = "") -> Review:
         """Store a person's verdict: accept, reject, or amend with an output of their own. The newest verdict counts."""
-        if verdict not in VERDICTS:
-            raise BadInput(f"unknown verdict {verdict!r}: available are {', '.join(VERDICTS)}")
-        rows = self._store.rows("SELECT input, status FROM current_corrections WHERE id = ?", [correction_id])
-        if not rows:
-            raise NotFound(f"no correction {correction_id!r}")
-        if rows[0]["status"] == "withdrawn":
-            raise Conflict("its contributor has withdrawn this correction: it can no longer be judged")
-        if (verdict == "amend") != (output is not None):
-            raise BadInput("an output belongs to the verdict 'amend', and to it alone")
-        if output is not None:
-            _, output = self._model.check(json.loads(rows[0]["input"]), output)
-        review = Review(new_id("r"), correction_id, verdict, output, reviewer, reason)  # checked above
-        self._store.add(review)
-        return review
+        return self.reviewing.judge(reviewer, correction_id, verdict, output, reason)
 
     def queue(self, limit: int = 50) -> list[Waiting]:
-        """Return what waits for a reviewer: undecided first, corrections before confirmations, least confident answers first."""
-        rows = self._store.rows(
-            """SELECT id, input, shown, proposed, confirmation, comment, status, confidence, variant, version, created
-               FROM current_corrections WHERE status IN ('pending', 'undecided')
-               ORDER BY status = 'undecided' DESC, confirmation, confidence, created LIMIT ?""",
-            [limit],
-        )
-        return [
-            Waiting(
-                **{
-                    **row,
-                    "input": json.loads(row["input"]),
-                    "shown": json.loads(row["shown"]),
-                    "proposed": json.loads(row["proposed"]),
-                }
-            )
-            for row in rows
-        ]
+        """Return what waits for a reviewer, most valuable first."""
+        return self.reviewing.queue(limit)
 
     def tally(self) -> dict[str, int]:
         """Return the number of corrections by status (of those that occur)."""
-        rows = self._store.rows("SELECT status, count(*) AS n FROM current_corrections GROUP BY status ORDER BY status")
-        return {row["status"]: int(row["n"]) for row in rows}
+        return self.reviewing.tally()
 
     def _prediction(self, id_: str) -> Prediction | None:
         rows = self._store.rows("SELECT * FROM predictions WHERE id = ?", [id_])

@@ -61,6 +61,8 @@ class NetworkHash:
             ip = ipaddress.ip_address(address)
         except ValueError:
             return ""
+        if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
+            ip = ip.ipv4_mapped  # a server on "::" sees IPv4 this way: one /48 would hold the whole of IPv4
         prefix = ipaddress.ip_network(f"{ip}/{24 if ip.version == 4 else 48}", strict=False)
         return sha256(f"{self._salt_of_today()}:{prefix}".encode()).hexdigest()[:16]
 

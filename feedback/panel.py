@@ -15,6 +15,7 @@ from feedback.demo import Demo
 from feedback.desk import Desk, Given
 from feedback.errors import AmendError
 from feedback.pairs import NoPairs, Pairs
+from feedback.privacy import notice
 from feedback.records import Json, Prediction, Visitor, text_of
 from feedback.widgets import widget_named
 from feedback.widgets.kind import Kind
@@ -99,10 +100,11 @@ def build(
     """
     kind = widget_named(widget)
     facts = {
-        **facts_of(demo, labels, words, language, ("page", widget, "spans", "choice")),
+        **facts_of(demo, labels, words, language, ("page", "privacy", widget, "spans", "choice")),
         "title": demo.words(demo.title, language),
         "description": demo.words(demo.description, language),
         "notice": demo.words(demo.notice, language),
+        "privacy": notice(demo.privacy, words.speaker(language)),
         "placeholder": demo.words(demo.placeholder, language),
         "examples": list(demo.examples),
         "otherLanguageUrl": other_language_url,
@@ -139,8 +141,10 @@ def _calls(
         try:
             made = pairs.predict(visitor, text)
         except NoPairs:
-            return blind(desk.predict(visitor, text), say)
-        return {"pair": made.id, "same": made.same, "left": blind(made.left, say), "right": blind(made.right, say)}
+            single = desk.predict(visitor, text)
+            return {**blind(single, say), "text": text_of(single.input)}
+        two = {"left": blind(made.left, say), "right": blind(made.right, say)}
+        return {"pair": made.id, "same": made.same, "text": text_of(made.left.input), **two}
 
     @call
     def vote(data: Json, request: gr.Request) -> dict[str, Json]:

@@ -1,4 +1,4 @@
-"""This room's HTTP routes: predictions, corrections, reviews, exports. The same use cases as the page."""
+"""This room's HTTP routes: predictions, corrections, exports. The same use cases as the page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from feedback.desk import Desk, Given, Waiting
+from feedback.desk import Desk, Given
 from feedback.errors import BadInput, Conflict, Unauthorised
 from feedback.identity import visitor_of
 from feedback.records import Visitor
@@ -72,40 +72,6 @@ class GivenOut(BaseModel):
     created: datetime
 
 
-class ReviewIn(Body):
-    """A person's verdict; `output` belongs to amend alone."""
-
-    correction_id: str
-    verdict: Literal["accept", "reject", "amend"]
-    output: Any = None
-    reason: str = Field("", max_length=1000)
-
-
-class ReviewOut(BaseModel):
-    """The stored verdict and where the correction stands now."""
-
-    id: str
-    correction_id: str
-    verdict: str
-    status: str
-
-
-class WaitingOut(BaseModel):
-    """One correction in the reviewers' queue."""
-
-    id: str
-    input: Any
-    shown: Any
-    proposed: Any
-    confirmation: bool
-    comment: str
-    status: str
-    confidence: float
-    variant: str
-    version: int
-    created: datetime
-
-
 class RowsIn(Body):
     """Rows of a table as an export gives them."""
 
@@ -152,7 +118,6 @@ def router(desk: Desk, store: Store, backups: Path) -> APIRouter:
     """Return the routes of the desk and the log."""
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(json_only)])
     _visitor_routes(api, desk)
-    _review_routes(api, desk)
     _log_routes(api, store, backups)
     return api
 
@@ -185,19 +150,6 @@ def _visitor_routes(api: APIRouter, desk: Desk) -> None:
         return Response(status_code=204)
 
 
-def _review_routes(api: APIRouter, desk: Desk) -> None:
-    @api.post("/reviews", status_code=201, tags=["staff"], summary="Accept, reject or amend a correction")
-    def review(body: ReviewIn, reviewer: StaffOf) -> ReviewOut:
-        made = desk.review(reviewer, body.correction_id, body.verdict, body.output, body.reason)
-        return ReviewOut(
-            id=made.id, correction_id=made.correction_id, verdict=made.verdict, status=desk.status(made.correction_id)
-        )
-
-    @api.get("/reviews/queue", tags=["staff"], summary="What waits for a reviewer")
-    def queue(_: StaffOf, limit: Annotated[int, Query(ge=1, le=10_000)] = 50) -> list[WaitingOut]:
-        return [_waiting(item) for item in desk.queue(limit)]
-
-
 def _log_routes(api: APIRouter, store: Store, backups: Path) -> None:
     @api.get("/exports/{table}", tags=["staff"], summary="A raw table or view, while the app runs", response_class=Response)
     def export(table: str, _: StaffOf, format: Literal["parquet", "csv", "jsonl"] = "csv") -> Response:
@@ -222,7 +174,3 @@ def _log_routes(api: APIRouter, store: Store, backups: Path) -> None:
 
 def _given(item: Given) -> GivenOut:
     return GivenOut(**{**item._asdict(), "versions": list(item.versions), "checks": list(item.checks)})
-
-
-def _waiting(item: Waiting) -> WaitingOut:
-    return WaitingOut(**item._asdict())

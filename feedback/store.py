@@ -23,6 +23,7 @@ from feedback.checkpoint import copy_is_there, copy_live, fsync, guarded_checkpo
 from feedback.errors import AmendError, BadInput, Busy, Conflict, LogBroken, LogLocked, StorageFull
 from feedback.home import FileLock
 from feedback.records import Record
+from feedback.rewriting import Act, remove_database, replace_log, rewrite_copy
 from feedback.schema import MIGRATIONS
 
 TABLE_OF: dict[type[Any], str] = {
@@ -74,6 +75,9 @@ class Store:
         self.file = directory / "log.duckdb"
         self.checkpoint_bytes = checkpoint_bytes
         self._broken = False
+        self._gate = threading.Condition()
+        self._readers = 0
+        self._swapping = False
         self._lock = FileLock(directory / "log.lock")
         self._lock.acquire()
         try:
@@ -152,6 +156,14 @@ class Store:
     def refold(self) -> None:
         """Make the rollup anew: after rows were deleted, or rows came in that are older than others folded before."""
         self._submit(_Command("refold", None, Future()))
+
+    def rewrite(self, act: Act) -> None:
+        """Change or remove rows for good: `act` works on a copy, which then takes the log's place, rollup made anew.
+
+        All or nothing; what it removed is in no byte of the file or its write-ahead log after that. Writers wait meanwhile
+        (for a time that grows with the log), readers only for the last step. Raises StorageFull.
+        """
+        self._submit(_Command("rewrite", act, Future()))
 
     def backup(self, target: Path) -> None:
         """Write a consistent copy of the whole log to `target` while the app runs. Refuses to overwrite."""
@@ -242,6 +254,8 @@ class Store:
                 guarded_checkpoint(self._con, self.file)
             elif command.verb in ("fold", "refold"):
                 self._fold(anew=command.verb == "refold")
+            elif command.verb == "rewrite":
+                self._rewrite(command.argument)
             else:
                 self._copy_to(command.argument)
         except Exception as error:  # noqa: BLE001  # the thread's outer edge, as above
@@ -261,6 +275,30 @@ class Store:
             with contextlib.suppress(duckdb.Error):  # a failed COMMIT has rolled back already
                 self._con.execute("ROLLBACK")
             raise
+
+    def _rewrite(self, act: Act) -> None:
+        copy, fresh = (self.file.with_name(f"log.{which}.partial") for which in ("copied", "rewritten"))
+        remove_database(fresh)
+        self._copy_to(copy)
+        rewrite_copy(copy, fresh, act)
+        with self._alone():
+            self._broken = True  # until the new log is open: a failure in between is mended before the next write
+            self._con.close()
+            replace_log(self.file, fresh)
+            self._mend()
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Wait until nobody reads, and let nobody begin: a cursor would keep the old file open under the new one's name."""
+        with self._gate:
+            self._swapping = True
+            self._gate.wait_for(lambda: self._readers == 0)
+        try:
+            yield
+        finally:
+            with self._gate:
+                self._swapping = False
+                self._gate.notify_all()
 
     def _mend(self) -> None:
         """After a failure that left the connection or a checkpoint half-way: undo it and open the log anew.
@@ -312,6 +350,19 @@ class Store:
 
     @contextlib.contextmanager
     def _reading(self, sql: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        with self._gate:
+            self._gate.wait_for(lambda: not self._swapping)
+            self._readers += 1
+        try:
+            with self._cursor(sql) as cursor:
+                yield cursor
+        finally:
+            with self._gate:
+                self._readers -= 1
+                self._gate.notify_all()
+
+    @contextlib.contextmanager
+    def _cursor(self, sql: str) -> Iterator[duckdb.DuckDBPyConnection]:
         try:
             statements = duckdb.extract_statements(sql)
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:

@@ -12,7 +12,7 @@ from typing import Any
 
 from feedback.errors import BadInput
 from feedback.home import write_atomically
-from feedback.records import Json, now
+from feedback.records import Json, input_hash, now
 from model.task import Task, task_type
 
 CARD = "card.json"
@@ -55,6 +55,7 @@ class Card:
     rename: Mapping[str, str] = field(default_factory=dict)
     source: str = ""  # of an added version: where it was copied from
     trigger: str = ""
+    erased: tuple[str, ...] = ()  # ids of the erasures whose contributors' feedback it had learned from
 
     @property
     def verdict(self) -> str:
@@ -79,7 +80,7 @@ class Card:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the card as JSON values, the verdict included."""
-        return {**asdict(self), "labels": list(self.labels), "verdict": self.verdict}
+        return {**asdict(self), "labels": list(self.labels), "erased": list(self.erased), "verdict": self.verdict}
 
     @classmethod
     def from_dict(cls, raw: Json) -> Card:
@@ -97,11 +98,21 @@ class Card:
             raise BadInput(f"card: labels = {given['labels']!r}: must be a list of texts")
         if given.get("gate") is not None and "verdict" not in given["gate"]:
             raise BadInput("card: gate has no verdict")
-        return cls(**{**given, "labels": tuple(given["labels"])})
+        return cls(**{**given, "labels": tuple(given["labels"]), "erased": tuple(given.get("erased", ()))})
 
     def write(self, directory: Path) -> None:
         """Write card.json into a version directory, whole or not at all."""
         write_atomically(directory / CARD, json.dumps(self.to_dict(), indent=1, ensure_ascii=False))
+
+    def without(self, contributor: str, hashes: frozenset[str]) -> Card:
+        """Return the card whose gate names neither this contributor nor an input of these hashes; itself where it named none."""
+        if not self.gate:
+            return self
+        worse = [item for item in self.gate.get("worse", []) if input_hash(item["input"]) not in hashes]
+        contributors = {name: scores for name, scores in self.gate.get("contributors", {}).items() if name != contributor}
+        gate = {**self.gate, "worse": worse, "contributors": contributors}
+        same = len(worse) == len(self.gate.get("worse", [])) and len(contributors) == len(self.gate.get("contributors", {}))
+        return self if same else replace(self, gate=gate)
 
     def numbered(self, number: int) -> Card:
         """Return the card with another number."""

@@ -60,6 +60,15 @@ def load_seed(demo: Demo, labels: Sequence[str] | None = None) -> tuple[Task, Se
     return task, seed
 
 
+def load_gold(demo: Demo, task: Task) -> list[Example]:
+    """Return the owner's gold items, checked by the task; none where the demo names no file. Raises BadDemo like `load_seed`."""
+    if not demo.acceptance.gold:
+        return []
+    rows = read_rows(demo.resolve(demo.acceptance.gold), demo.task, demo.data.text_column, demo.data.label_column)
+    renamed = [_renamed(row, demo.rename) for row in rows]
+    return [_example(task, row) for row in renamed if row is not None]
+
+
 def task_of(demo: Demo) -> Task:
     """Return the demo's task bound to its labels, reading the data only where the TOML names no labels."""
     if demo.labels:

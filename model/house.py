@@ -1,10 +1,9 @@
-"""One demo's opened rooms: log, versions, predictor, experiments, retrainer, desk. It wires; it decides nothing."""
+"""One demo's opened rooms: log, versions, predictor, experiments, retrainer, and the feedback room. It wires; it decides nothing."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from feedback.acceptance import Agreement
 from feedback.asking import Asking
 from feedback.demo import Demo
 from feedback.desk import Desk
@@ -12,10 +11,12 @@ from feedback.experiments import Experiments
 from feedback.home import Home
 from feedback.limits import Limits
 from feedback.pairs import Pairs
+from feedback.room import Room, open_room
 from feedback.staff import Staff
 from feedback.store import Store
 from feedback.webhook import Webhook
 from feedback.words import Words
+from model.gold import lay_traps
 from model.retrain import Retrainer
 from model.serve import Predictor
 from model.starter import ensure_versions, first_experiment
@@ -33,15 +34,39 @@ class House(NamedTuple):
     predictor: Predictor
     experiments: Experiments
     retrainer: Retrainer
-    desk: Desk
-    pairs: Pairs
-    asking: Asking
+    room: Room
+    webhook: Webhook
     staff: Staff
-    limits: Limits
     words: Words
+
+    @property
+    def desk(self) -> Desk:
+        """Return the use cases of the people at the page."""
+        return self.room.desk
+
+    @property
+    def pairs(self) -> Pairs:
+        """Return the use cases of side by side."""
+        return self.room.pairs
+
+    @property
+    def asking(self) -> Asking:
+        """Return the use case of second opinions."""
+        return self.room.asking
+
+    @property
+    def limits(self) -> Limits:
+        """Return the limits on rates."""
+        return self.room.limits
+
+    def begin(self) -> None:
+        """Take up what a kill cut short, and look after log and training from now on."""
+        self.room.begin()
+        self.retrainer.begin()
 
     def close(self) -> None:
         """Stop watching and predicting, then close the log."""
+        self.room.close()
         self.retrainer.close()
         self.predictor.close()
         self.store.close()
@@ -63,24 +88,23 @@ def open_house(demo: Demo, home: Home, words: Words) -> House:
         card = versions.card(experiments.champion)
         labels, fallback = demo.labels or card.labels, demo.fallback_label or card.fallback_label
         task = task_type(demo.task)(labels, demo.limits.max_chars, fallback)
+        lay_traps(demo, task, store)
         predictor = Predictor(versions, task=task, queue=demo.limits.queue)
         for version in experiments.serving():
             predictor.warm(version)
         experiments.before_serving(lambda variant: predictor.warm(variant.version, variant.settings))
         webhook = Webhook(demo.server.webhook, demo.name)
         retrainer = Retrainer(demo, home, store, experiments, versions, webhook)
-        limits = Limits(demo.limits)
-        desk = Desk(
-            store,
-            predictor,
-            experiments,
-            Agreement(demo.acceptance.agree),
-            limits=limits,
-            max_comment_chars=demo.limits.max_comment_chars,
+
+        def interrupt(snapshots: frozenset[str]) -> None:
+            for run in retrainer.runs(1):
+                if run["state"] == "started" and run["snapshot"] in snapshots:
+                    retrainer.cancel(run["id"], "policy:erasure")
+
+        room = open_room(
+            demo, home, store, predictor, task.widget, experiments, words, cards=versions, interrupt=interrupt, tell=webhook.tell
         )
-        pairs = Pairs(store, predictor, experiments, limits=limits)
-        asking = Asking(store, predictor, experiments, demo.acceptance, limits=limits)
     except BaseException:
         store.close()
         raise
-    return House(demo, home, store, versions, predictor, experiments, retrainer, desk, pairs, asking, Staff(home), limits, words)
+    return House(demo, home, store, versions, predictor, experiments, retrainer, room, webhook, Staff(home), words)

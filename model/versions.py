@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -118,6 +118,19 @@ class Versions:
             card.write(self.path_of(number))
             shutil.rmtree(directory, ignore_errors=True)
             return card
+
+    def forget(self, erasure: str, contributor: str, hashes: frozenset[str], learned: Sequence[int]) -> None:
+        """Take an erased contributor, and inputs of these hashes, out of every card; note the erasure on those that `learned`.
+
+        The weights stay as they are: what was learned from is named, not unlearned. Doing it again changes nothing.
+        """
+        with self._lock:
+            for card in self.cards():
+                clean = card.without(contributor, hashes)
+                if card.number in learned and erasure not in card.erased:
+                    clean = replace(clean, erased=(*card.erased, erasure))
+                if clean is not card:
+                    clean.write(self.path_of(card.number))
 
     def export(self, number: int, out: Path, format: str = "transformers") -> Path:
         """Write a version as a plain directory with a MODEL_CARD.md; raise BadInput for an unknown format or a full `out`."""

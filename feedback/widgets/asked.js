@@ -2,14 +2,14 @@
 class AskedCard {
   constructor({ onSent }) {
     this.asking = false;
+    this.onSent = onSent;
+    this.card = null; // made when there is a first text to judge
     this.status = statusLine();
     this.text = el("p", { class: "am-text am-quiet am-pre", hidden: true });
-    this.card = new AnswerCard({ title: say("page.asked_answer"), onSent: (answer) => { this.button.textContent = say("page.asked_next"); onSent(answer); } });
-    this.card.node.hidden = true;
     this.button = el("button", { type: "button", class: "am-button am-asked-button", text: say("page.asked_show"), onclick: () => this.next() });
     this.node = el("section", { class: "am-card am-asked", "aria-labelledby": "am-asked-title" },
       el("div", { class: "am-card-head" }, el("h2", { id: "am-asked-title", text: say("page.asked") })),
-      el("p", { class: "am-muted", text: say("page.asked_lead") }), this.text, this.card.node, this.button, this.status.node);
+      el("p", { class: "am-muted", text: say("page.asked_lead") }), this.text, this.button, this.status.node);
   }
 
   async next() {
@@ -23,17 +23,31 @@ class AskedCard {
     else if (answer.error) this.status.tell(answer.error, "bad");
     else if (answer.none) this.nothing();
     else {
-      this.text.hidden = widget.showsText;
-      this.text.textContent = answer.text;
-      this.card.node.hidden = false;
-      this.card.show(answer);
+      this.show(answer);
       this.button.textContent = say("page.asked_skip");
       if (answer.fresh) this.status.tell(say("page.cookie_dropped"), "bad");
     }
   }
 
+  show(answer) {
+    if (!this.card) {
+      this.card = new AnswerCard({ title: say("page.asked_answer"), onSent: (sent) => this.sent(sent) });
+      this.text.after(this.card.node);
+    }
+    this.text.hidden = widget.showsText;
+    this.text.textContent = answer.text;
+    this.card.node.hidden = false;
+    this.card.show(answer);
+  }
+
+  sent(answer) {
+    this.button.textContent = say("page.asked_next");
+    this.onSent(answer);
+  }
+
   nothing() {
-    this.card.node.hidden = this.text.hidden = true;
+    if (this.card) this.card.node.hidden = true;
+    this.text.hidden = true;
     this.button.textContent = say("page.asked_show");
     this.status.tell(say("page.asked_none"), "good");
   }

@@ -2,12 +2,12 @@
 const SEARCH_FROM = 9; // with more labels than this, a search field helps
 
 class ChoiceEditor {
-  constructor(host, { onChange }) {
+  constructor(host, { onChange, shownKey = "choice.shown" }) {
     this.onChange = onChange;
     this.picked = this.shownLabel = null;
     this.buttons = facts.labels.map((label, i) => colourIn(el("button", { type: "button", class: "am-option", role: "radio",
       onclick: () => this.pick(label.name) }, el("kbd", { "aria-hidden": "true", text: i < 9 ? String(i + 1) : "" }),
-    el("span", { class: "am-option-words", text: label.words }), el("span", { class: "am-option-shown", text: say("choice.shown"), hidden: true })), label));
+    el("span", { class: "am-option-words", text: label.words }), el("span", { class: "am-option-shown", text: say(shownKey), hidden: true })), label));
     this.list = el("div", { class: "am-options", role: "radiogroup", "aria-label": say("choice.labels") }, ...this.buttons);
     this.search = el("input", { class: "am-input am-search", type: "search", placeholder: say("choice.search"), "aria-label": say("choice.search"),
       oninput: () => this.draw(), hidden: facts.labels.length <= SEARCH_FROM });
@@ -33,6 +33,7 @@ class ChoiceEditor {
   }
 
   output() { return { label: this.picked }; }
+  restore(output) { this.pick(output.label); } // what a person had made of it before
   changed() { return this.picked !== this.shownLabel; }
   focus() { this.buttons.find((button) => button.tabIndex === 0)?.focus(); }
 
@@ -94,5 +95,10 @@ const widget = {
     const label = labelOf(output.label);
     const mood = other && other.label !== output.label ? moodOfExtra : "";
     host.replaceChildren(colourIn(el("span", { class: `am-picked ${mood}`, text: label.words }), label));
+  },
+  // The difference between two outputs in words, as the span editor's.
+  differences(text, before, after) {
+    if (before.label === after.label) return [];
+    return [{ kind: "changed", words: say("spans.became", { text: labelOf(before.label).words, words: labelOf(after.label).words }) }];
   },
 };

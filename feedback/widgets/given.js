@@ -1,4 +1,4 @@
-// What the person gave: their corrections, what became of each, and a way to take each back.
+// What the person gave: their corrections, what became of each, a way to take each back; and all their data, to take or erase.
 class GivenList {
   constructor() {
     this.list = el("ol", { class: "am-given" });
@@ -8,7 +8,7 @@ class GivenList {
     this.retry = el("button", { type: "button", class: "am-tool", text: say("page.reload"), hidden: true, onclick: () => this.load() });
     this.node = el("section", { class: "am-card", "aria-labelledby": "am-given-title" },
       el("div", { class: "am-card-head" }, el("h2", { id: "am-given-title", text: say("page.given") }), this.retry),
-      this.status.node, this.empty, this.list, this.more);
+      this.status.node, this.empty, this.list, this.more, new OwnData().node);
   }
 
   async load() {
@@ -57,5 +57,61 @@ class GivenList {
       this.status.tell("");
       this.show(answer.given);
     }
+  }
+}
+
+// The whole of one's data: what is stored and for how long, a download, and an erasure that asks twice.
+class OwnData {
+  constructor() {
+    const home = facts.language === "zh" ? "../" : "./";
+    this.me = new URL(`${home}api/v1/me`, location.href).href.split("?")[0];
+    this.status = statusLine();
+    this.ask = el("button", { type: "button", class: "am-tool", text: say("privacy.erase"), onclick: () => this.sure(true) });
+    this.yes = el("button", { type: "button", class: "am-tool", text: say("privacy.erase_yes"), onclick: () => this.erase() });
+    this.no = el("button", { type: "button", class: "am-tool", text: say("privacy.erase_no"), onclick: () => this.sure(false) });
+    this.warning = el("p", { class: "am-pre", role: "alert", text: "" });
+    this.question = el("div", { hidden: true }, this.warning, el("div", { class: "am-tools" }, this.yes, this.no));
+    this.node = el("div", { class: "am-own", id: "am-own" },
+      el("h3", { text: say("privacy.title") }), el("p", { class: "am-muted", text: facts.privacy.join(" ") }),
+      el("div", { class: "am-tools" }, el("a", { class: "am-tool", href: `${this.me}/data`, download: "", text: say("privacy.download") }), this.ask),
+      this.question, this.status.node);
+    const told = storage?.getItem(this.noteKey) ?? "";
+    if (told) this.status.tell(told, "good");
+    storage?.removeItem(this.noteKey);
+  }
+
+  get noteKey() {
+    return `amend:${facts.name}:erased`;
+  }
+
+  sure(asked) {
+    this.question.hidden = !asked;
+    this.ask.hidden = asked;
+    this.warning.textContent = asked ? say("privacy.erase_sure") : "";
+    this.status.tell("");
+    (asked ? this.no : this.ask).focus();
+  }
+
+  async erase() {
+    this.yes.disabled = this.no.disabled = true;
+    this.status.tell(say("privacy.erasing"), "info");
+    try {
+      const answer = await fetch(this.me, {
+        method: "DELETE", headers: { "content-type": "application/json" }, body: JSON.stringify({ confirm: "erase" }),
+      });
+      if (answer.ok) this.begin(await answer.json());
+      else this.status.tell(say(answer.status === 404 ? "privacy.nothing" : "privacy.failed"), "bad");
+    } catch {
+      this.status.tell(say("privacy.failed"), "bad");
+    }
+    this.yes.disabled = this.no.disabled = false;
+  }
+
+  // Begin anew: nothing that was typed or shown stays on the page or in this tab.
+  begin(done) {
+    storage?.removeItem(draftKey);
+    storage?.setItem(this.noteKey, done.versions.length
+      ? say("privacy.erased_versions", { versions: done.versions.join(", ") }) : say("privacy.erased"));
+    location.reload();
   }
 }

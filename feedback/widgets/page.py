@@ -27,6 +27,7 @@ _LOG = logging.getLogger(__name__)
 _FILLED_IN_BROWSER = (
     "count", "limit", "over", "modifier", "percent", "words", "text", "label", "comment", "reason",
     "waiting", "accepted", "rejected", "agree", "version", "variant", "versions",
+    "mine", "everybody", "rate", "minutes", "reasons", "same", "otherwise", "reviewer", "verdict", "person", "texts", "left",
 )  # fmt: skip
 
 Answering = Callable[[Json, gr.Request], dict[str, Json]]
@@ -50,7 +51,8 @@ def component(script: str, kind: Kind, facts: dict[str, Json], functions: Sequen
     )
 
 
-_NEEDS = {"try_page.js": ("answer.js", "asked.js", "pair.js", "given.js"), "review_page.js": ()}
+_REVIEW = ("review_item.js", "review_last.js", "review_bulk.js", "review_agreement.js", "review_keys.js")
+_NEEDS = {"try_page.js": ("answer.js", "asked.js", "pair.js", "given.js"), "review_page.js": _REVIEW, "contributors_page.js": ()}
 
 
 def text_of(name: str) -> str:

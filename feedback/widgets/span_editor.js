@@ -3,7 +3,7 @@ const inOrder = (spans) => spans.slice().sort((a, b) => a.start - b.start || a.e
 const bare = (spans) => inOrder(spans).map(({ start, end, label }) => ({ start, end, label }));
 const sameSpans = (one, other) => JSON.stringify(bare(one)) === JSON.stringify(bare(other));
 
-const SIGNS = { "": "", "am-added": "+ ", "am-removed": "− ", "am-differs": "" }; // what a mark's colour says, said without colour
+const SIGNS = { "": "", "am-added": "+ ", "am-removed": "− ", "am-changed": "≠ ", "am-differs": "" }; // what a mark's colour says, said without colour
 const JOINER = "\u2060"; // keeps a label on the line of its mark's last word
 
 // Draw a text with its marks; `chosen` is a range that is shown as selected, `mood(span)` may name one of SIGNS.
@@ -81,6 +81,7 @@ class SpanEditor {
   }
 
   output() { return { spans: bare(this.spans) }; }
+  restore(output) { this.change(output.spans); } // what a person had made of it before
   changed() { return !sameSpans(this.spans, this.shown); }
   focus() { this.box.focus(); }
 
@@ -251,6 +252,15 @@ class SpanEditor {
   }
 }
 
+const overlaps = (one, other) => one.start < other.end && other.start < one.end;
+
+// The marks of `spans` that `others` lacks; `twin` is the first of others' own marks that lies on it: it was changed then.
+function extraSpans(spans, others) {
+  const lacks = (list, span) => !list.some((one) => one.start === span.start && one.end === span.end && one.label === span.label);
+  const theirs = others.filter((span) => lacks(spans, span));
+  return spans.filter((span) => lacks(others, span)).map((span) => ({ span, twin: theirs.find((one) => overlaps(one, span)) ?? null }));
+}
+
 const widget = {
   showsText: true,
   emptyKey: (output, editable = true) => (output.spans.length ? null : editable ? "spans.none" : "spans.nothing"),
@@ -258,9 +268,25 @@ const widget = {
   edit: (host, tools) => new SpanEditor(host, tools),
   // Draw an output to read; `other` is the one it is compared with, `moodOfExtra` the CSS class of what the other lacks.
   view(host, text, output, other = null, moodOfExtra = "") {
-    const known = other && bare(other.spans).map((span) => JSON.stringify(span));
+    const extra = other ? extraSpans(bare(output.spans), bare(other.spans)) : [];
+    const moodOf = (span) => {
+      const found = extra.find((one) => sameSpans([one.span], [span]));
+      if (!found) return "";
+      return found.twin && moodOfExtra !== "am-differs" ? "am-changed" : moodOfExtra;
+    };
     const box = el("div", { class: "am-text am-quiet" });
-    drawSpans(box, codePoints(text), bare(output.spans), null, (span) => (known && !known.includes(JSON.stringify(span)) ? moodOfExtra : ""));
+    drawSpans(box, codePoints(text), bare(output.spans), null, moodOf);
     host.replaceChildren(box);
+  },
+  // The difference between two outputs in words: [{kind: added | removed | changed, words}], in the order of the text.
+  differences(text, before, after) {
+    const points = codePoints(text);
+    const named = (span) => say("spans.named", { text: points.slice(span.start, span.end).join(""), label: labelOf(span.label).words });
+    const added = extraSpans(bare(after.spans), bare(before.spans)).map(({ span, twin }) => (twin
+      ? { kind: "changed", at: span.start, words: say("spans.became", { text: named(twin), words: named(span) }) }
+      : { kind: "added", at: span.start, words: named(span) }));
+    const removed = extraSpans(bare(before.spans), bare(after.spans)).filter(({ twin }) => !twin)
+      .map(({ span }) => ({ kind: "removed", at: span.start, words: named(span) }));
+    return [...added, ...removed].sort((one, other) => one.at - other.at);
   },
 };

@@ -75,7 +75,11 @@ async function send() {
   if (answer.lost) status.tell(say("page.lost"), "bad");
   else if (answer.error) status.tell(answer.error, "bad");
   else {
-    show({ ...answer, text });
+    if (input.value === text && answer.text !== text) { // identifiers were masked: this is what everybody sees from now on
+      input.value = answer.text;
+      typed();
+    }
+    show(answer);
     if (answer.fresh) status.tell(say("page.cookie_dropped"), "bad");
   }
 }
@@ -97,7 +101,7 @@ root.replaceChildren(
       el("p", { class: "am-muted", text: say("page.examples") }),
       ...facts.examples.map((text) => el("button", { type: "button", class: "am-example", text, title: text, onclick: () => take(text) })))),
   card.node,
-  asked?.node,
+  asked?.node ?? "",
   given.node);
 
 input.value = storage?.getItem(draftKey) ?? "";

@@ -14,7 +14,7 @@ import gradio as gr
 import uvicorn
 from fastapi import FastAPI
 
-from feedback import identity, login, panel, problems, review_panel
+from feedback import identity, login, panel, problems, review_panel, review_routes
 from feedback.acceptance import Agreement
 from feedback.asking import Asking
 from feedback.demo import Demo
@@ -113,12 +113,14 @@ class Site:
         app.include_router(
             login.router(self.staff, Limits(self.demo.limits), words, identity.login_cookie(self.demo.name), False)
         )
-        studio = gr.Blocks(analytics_enabled=False)
-        with studio, gr.Tab("Review"):
-            review_panel.build(
-                self.desk, self.demo, widget=widget, labels=self.labels, words=words, language="en", reviewer_of=_reviewer
-            )
-        _mount(app, studio, "/studio", "en")
+        app.include_router(review_routes.router(self.desk.reviewing, self.store))
+        for language, path in (("zh", "/zh/studio"), ("en", "/studio")):
+            studio = gr.Blocks(analytics_enabled=False)
+            with studio, gr.Tab("Review"):
+                review_panel.build(
+                    self.desk, self.demo, widget=widget, labels=self.labels, words=words, language=language, reviewer_of=_reviewer
+                )
+            _mount(app, studio, path, language)
         for language, path, other in (("zh", "/zh", "/?lang=en"), ("en", "/", "/zh/?lang=zh")):
             page = panel.build(
                 self.desk, self.pairs, self.asking, self.demo, widget=widget, labels=self.labels, words=words, language=language,

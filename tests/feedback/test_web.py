@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from feedback import experiment_routes, health, identity, login, problems, routes
+from feedback import experiment_routes, health, identity, login, problems, review_routes, routes
 from feedback.acceptance import Agreement
 from feedback.demo import Demo
 from feedback.desk import Desk
@@ -44,6 +44,7 @@ class Site:
         identity.install(self.app, home=home, staff=self.staff, demo=demo)
         self.app.include_router(health.router(demo.name, home.identity, store, self.experiments, lambda _: True))
         self.app.include_router(routes.router(desk, store, home.backups))
+        self.app.include_router(review_routes.router(desk.reviewing, store))
         self.app.include_router(experiment_routes.router(self.experiments, demo.experiment.declared()))
         self.app.include_router(login.router(self.staff, limits, words, identity.login_cookie(demo.name), demo.server.embed))
 
@@ -203,6 +204,32 @@ def test_staff_review_by_token(site: Site) -> None:
     assert (made.status_code, made.json()["status"]) == (201, "accepted")
     assert site.store.rows("SELECT reviewer FROM reviews")[0]["reviewer"] == "robot"
     assert site.client("amend_wrong").get("/api/v1/reviews/queue").status_code == 401
+
+
+def test_reviewers_routes(site: Site) -> None:
+    """By token: why an item comes first, others' words only after one's own verdict, undo, the unanimous, progress, agreement."""
+    ids = []
+    for label in ("v2", "v3"):
+        client = site.client()
+        body = {"prediction_id": ask(client), "output": {"label": label}}
+        ids.append(client.post("/api/v1/corrections", json=body).json()["id"])
+    staff = site.client(site.staff.make_token("robot"))
+    reviews = "/api/v1/reviews"
+    assert "disagreement" in staff.get(f"{reviews}/queue").json()[0]["reasons"]
+    assert [answer["version"] for answer in staff.get(f"{reviews}/{ids[0]}/answers").json()] == [1]
+    blind = staff.get(f"{reviews}/{ids[0]}/others")
+    assert (blind.status_code, "judged it yourself" in blind.json()["detail"]) == (409, True)
+    made = staff.post(reviews, json={"correction_id": ids[0], "verdict": "accept"}).json()
+    assert [said["output"] for said in staff.get(f"{reviews}/{ids[0]}/others").json()["said"]] == [{"label": "v3"}]
+    assert staff.get(f"{reviews}/progress", params={"since": "2026-01-01T00:00:00+08:00"}).json()["mine"] == 1
+    assert staff.post(f"{reviews}/undo", json={"reviews": [made["id"]]}).json() == {"corrections": [ids[0]]}
+    assert staff.get(f"{reviews}/unanimous").json() == []
+    assert staff.post(f"{reviews}/unanimous", json={"corrections": ids}).json() == {"reviews": [], "left_out": 2}
+    assert {row["label"] for row in staff.get(f"{reviews}/agreement").json()} == {"", "v2", "v3"}
+    assert staff.post(f"{reviews}/release", json={"page": "p"}).status_code == 204
+    visitor = site.client()
+    for path in ("queue", "progress", "agreement", "unanimous", f"{ids[0]}/others", f"{ids[0]}/answers"):
+        assert visitor.get(f"{reviews}/{path}").status_code == 401, path
 
 
 def test_rate_limit_answers_429_with_retry_after(tmp_path: Path) -> None:

@@ -1,0 +1,149 @@
+"""This room's use cases over one opened log, wired together: what the routes and the pages are given. It decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+from fastapi import APIRouter
+
+from feedback import (
+    asking_routes,
+    contributor_routes,
+    exchange_routes,
+    experiment_routes,
+    pair_routes,
+    privacy_routes,
+    review_routes,
+    routes,
+)
+from feedback.acceptance import Agreement, apply_policy
+from feedback.alarms import Alarms
+from feedback.asking import Asking
+from feedback.believing import Believing, Kind
+from feedback.blocking import Blocking, judge_anew
+from feedback.contributors import Contributors
+from feedback.demo import Demo
+from feedback.desk import Desk, Model
+from feedback.erasing import Cards, Eraser
+from feedback.exchange.incoming import Importer
+from feedback.exchange.uploads import Uploads
+from feedback.experiments import Experiments
+from feedback.home import Home
+from feedback.limits import Limits
+from feedback.masking import Checking, Screen
+from feedback.pairs import Pairs
+from feedback.reliability import TrustRule
+from feedback.retention import Retention
+from feedback.store import Store
+from feedback.words import Words
+
+
+class Room(NamedTuple):
+    """The use cases. `believing` is None where the demo's policy is agreement, which judges at once."""
+
+    store: Store
+    home: Home
+    demo: Demo
+    experiments: Experiments
+    limits: Limits
+    words: Words
+    believing: Believing | None
+    desk: Desk
+    pairs: Pairs
+    asking: Asking
+    importer: Importer
+    eraser: Eraser
+    retention: Retention
+    contributors: Contributors
+    blocking: Blocking
+    alarms: Alarms
+    trust: TrustRule
+
+    def begin(self) -> None:
+        """Finish what a kill cut short, then look after the log by itself: judging, retention, alarms."""
+        self.eraser.resume()
+        if self.believing:
+            self.believing.begin()
+        self.retention.begin()
+        self.alarms.begin()
+
+    def close(self) -> None:
+        """Stop looking after the log."""
+        self.alarms.close()
+        self.retention.close()
+        if self.believing:
+            self.believing.close()
+
+    def routers(self, kind: Kind) -> list[APIRouter]:
+        """Return this room's HTTP routes."""
+        uploads = Uploads(self.home.directory / "imports")
+        return [
+            routes.router(self.desk, self.store, self.home.backups),
+            review_routes.router(self.desk.reviewing, self.store),
+            pair_routes.router(self.pairs),
+            asking_routes.router(self.asking),
+            contributor_routes.router(self.contributors, self.blocking, self.alarms, self.trust),
+            exchange_routes.router(self.importer, self.store, uploads, widget=kind, rename=self.demo.rename),
+            privacy_routes.router(self.eraser, self.store, self.demo, self.limits, self.words, f"amend_{self.demo.name}"),
+            experiment_routes.router(self.experiments, self.demo.experiment.declared()),
+        ]
+
+
+def open_room(
+    demo: Demo,
+    home: Home,
+    store: Store,
+    model: Model,
+    kind: Kind,
+    experiments: Experiments,
+    words: Words,
+    *,
+    cards: Cards,
+    interrupt: Callable[[frozenset[str]], object],
+    tell: Callable[..., Any],
+) -> Room:
+    """Wire the room. `cards`, `interrupt` and `tell` are what erasing and alarms need of the model room and the webhook."""
+    settings, limits = demo.acceptance, Limits(demo.limits)
+    screen = Screen(demo.privacy.identifiers)
+    screened = Checking(model, screen)
+    agreement = Agreement(settings.agree)
+    believing = None
+    judge: Callable[[str, str], object] = partial(apply_policy, store, agreement)
+    recompute: Callable[[str], object] = partial(judge_anew, store, agreement)
+    if settings.policy == "reliability":
+        believing = Believing(store, kind, settings.agree, settings.precision)
+        judge, recompute = believing.heard, believing.settled_without
+    eraser = Eraser(home, store, cards, judge, interrupt)
+    trust = TrustRule()
+    return Room(
+        store=store,
+        home=home,
+        demo=demo,
+        experiments=experiments,
+        limits=limits,
+        words=words,
+        believing=believing,
+        desk=Desk(
+            store, screened, experiments, agreement, limits=limits, max_comment_chars=demo.limits.max_comment_chars,
+            judge=judge, screen=screen.text,
+        ),
+        pairs=Pairs(store, screened, experiments, limits=limits),
+        asking=Asking(store, screened, experiments, settings, limits=limits),
+        importer=Importer(
+            store, screened, experiments, partial(_each, judge), max_comment_chars=demo.limits.max_comment_chars, screen=screen.text
+        ),
+        eraser=eraser,
+        retention=Retention(demo.privacy, home, store, eraser, cards),
+        contributors=Contributors(store, trust),
+        blocking=Blocking(store, recompute),
+        alarms=Alarms(store, home.directory / "alarms.json", tell),
+        trust=trust,
+    )  # fmt: skip
+
+
+def _each(judge: Callable[[str, str], object], inputs: Any) -> None:
+    """Judge every (input_hash, input as JSON text) that an import may have changed."""
+    for hash_, text in inputs:
+        judge(hash_, text)

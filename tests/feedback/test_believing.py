@@ -1,0 +1,177 @@
+"""The policy `reliability` over a real log: traps teach, two agree, colluders fail, blocks and reviewers recompute."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from feedback.acceptance import Agreement
+from feedback.asking import Asking
+from feedback.believing import POLICY, Believing
+from feedback.demo import AcceptanceSettings
+from feedback.desk import Desk
+from feedback.experiments import Experiments
+from feedback.records import Block, Correction, Json, Prediction, Trap, Visitor, input_hash, new_id
+from feedback.store import Store
+from tests.conftest import WordsModel
+
+LABELS = ("v1", "v2", "v3")
+
+
+@pytest.fixture
+def believing(store: Store) -> Believing:
+    """The policy for labels, judging only when asked."""
+    return Believing(store, "choice")
+
+
+def say(store: Store, who: str, text: str, label: str, shown: str = "v1") -> str:
+    """Let somebody answer a text; return the correction's id."""
+    made = Prediction(new_id("p"), who, "", 0, "champion", 1, text, input_hash(text), {"label": shown}, 0.5, 20.0)
+    said = Correction(new_id("c"), made.id, who, {"label": label}, label == shown, edits=float(label != shown))
+    store.add(made, said)
+    return said.id
+
+
+def teach(store: Store, people: dict[str, float], traps: int = 12, seed: int = 1, wrong: str = "v1") -> None:
+    """Let everybody answer the traps (v1 shown, which is wrong), each right with their own probability, else `wrong`."""
+    chance = random.Random(seed)
+    for index in range(traps):
+        text, truth = f"trap {index}", "v2" if wrong == "v3" else LABELS[1 + index % 2]
+        store.add(Trap(input_hash(text), text, {"label": truth}, "gold", "owner"))
+        for who, right in people.items():
+            say(store, who, text, truth if chance.random() < right else wrong)
+
+
+def statuses(store: Store, text: str) -> dict[str, str]:
+    """Return contributor -> status on one text."""
+    rows = store.rows("SELECT contributor, status FROM current_corrections WHERE input_hash = ?", [input_hash(text)])
+    return {row["contributor"]: row["status"] for row in rows}
+
+
+def test_without_traps_agreement_decides_and_says_so(store: Store, believing: Believing) -> None:
+    """Two who agree are accepted; the reason names the rule and why it holds."""
+    say(store, "u1", "one", "v2")
+    say(store, "u2", "one", "v2")
+    reviews = believing.settle()
+    assert statuses(store, "one") == {"u1": "accepted", "u2": "accepted"}
+    assert all(review.reviewer == POLICY and "too few trap items" in review.reason for review in reviews)
+    assert believing.standing().rule == "agreement"
+    assert believing.settle() == []  # nothing changed, nothing is stored
+
+
+def test_one_unknown_contributor_never_trains(store: Store, believing: Believing) -> None:
+    """Alone and untested: pending, whatever the others' traps say."""
+    teach(store, {"good1": 1.0, "good2": 1.0})
+    say(store, "stranger", "one", "v2")
+    believing.settle()
+    assert statuses(store, "one") == {"stranger": "pending"}
+
+
+def test_people_whom_the_traps_prove_are_believed_together(store: Store, believing: Believing) -> None:
+    """Two who were right on twelve traps each agree: accepted, with the probability and the threshold in the reason."""
+    teach(store, {"good1": 1.0, "good2": 1.0, "bad": 0.0})
+    for who in ("good1", "good2"):
+        say(store, who, "one", "v2")
+    believing.settle()
+    assert believing.standing().rule == "reliability"
+    assert believing.standing().trusted == {"good1", "good2"}
+    assert statuses(store, "one") == {"good1": "accepted", "good2": "accepted"}
+    (reason,) = {row["reason"] for row in store.rows("SELECT reason FROM current_corrections WHERE status = 'accepted'")}
+    assert "% likely; needed" in reason
+
+
+def test_two_who_fail_the_traps_do_not_believe_each_other_true(store: Store, believing: Believing) -> None:
+    """Colluders on one label, wrong on every trap: what agreement would accept is not accepted."""
+    teach(store, {"good1": 1.0, "good2": 1.0, "colluder1": 0.0, "colluder2": 0.0}, wrong="v3")
+    for who in ("colluder1", "colluder2"):
+        say(store, who, "one", "v3")
+    believing.settle()
+    assert set(statuses(store, "one").values()) == {"undecided"}
+
+
+def test_what_a_reviewer_settled_stands_and_teaches(store: Store, desk: Desk, believing: Believing) -> None:
+    """A person's verdict is never overwritten, and a rejection counts against its contributor like a failed trap."""
+    teach(store, {"good1": 1.0, "good2": 1.0})
+    wrong = say(store, "good1", "one", "v3")
+    desk.review("ann", wrong, "reject")
+    before = believing.standing().contributors["good1"]
+    say(store, "good2", "one", "v3")
+    believing.settle()
+    assert statuses(store, "one")["good1"] == "rejected"
+    assert (before.answered, before.wrong) == (13, 1.0)
+
+
+def test_a_block_takes_back_and_an_unblock_brings_back(store: Store, believing: Believing) -> None:
+    """What rested on a blocked contributor is undecided again; the blocked one reads nothing of the block."""
+    teach(store, {"good1": 1.0, "good2": 1.0})
+    for who in ("good1", "good2"):
+        say(store, who, "one", "v2")
+    believing.settle()
+    store.add(Block("good2", True, "owner", "spam"))
+    believing.settle()
+    after = statuses(store, "one")
+    assert after["good2"] == "undecided"
+    reasons = {row["reason"] for row in store.rows("SELECT reason FROM current_corrections WHERE contributor = 'good2'")}
+    assert not any("block" in reason for reason in reasons)
+    store.add(Block("good2", False, "owner", "sorry"))
+    believing.settle()
+    assert statuses(store, "one")["good2"] == "accepted"
+
+
+def test_no_verdict_gives_a_trap_away(store: Store, believing: Believing) -> None:
+    """Answers to traps stay pending, right or wrong."""
+    teach(store, {"good": 1.0, "bad": 0.0, "good2": 1.0})
+    believing.settle()
+    assert {status for index in range(12) for status in statuses(store, f"trap {index}").values()} == {"pending"}
+
+
+def test_spans_are_judged_by_their_offsets(store: Store) -> None:
+    """Two who found every trap's span agree on one more: accepted; one who missed it too is told otherwise."""
+    policy = Believing(store, "spans")
+
+    def mark(who: str, text: str, *spans: tuple[int, int]) -> None:
+        output: Json = {"spans": [{"start": start, "end": end, "label": "Disease"} for start, end in spans]}
+        made = Prediction(new_id("p"), who, "", 0, "champion", 1, text, input_hash(text), {"spans": []}, 0.5, 20.0)
+        store.add(made, Correction(new_id("c"), made.id, who, output, not spans, edits=float(len(spans))))
+
+    for index in range(14):
+        text = f"asthma in sentence {index}"
+        truth = {"spans": [{"start": 0, "end": 6, "label": "Disease"}]}
+        store.add(Trap(input_hash(text), text, truth, "gold", "owner"))
+        for who in ("good1", "good2"):
+            mark(who, text, (0, 6))
+        mark("lazy", text)
+    for who in ("good1", "good2"):
+        mark(who, "gout once more", (0, 4))
+    mark("lazy", "gout once more")
+    policy.settle()
+    assert statuses(store, "gout once more") == {"good1": "accepted", "good2": "accepted", "lazy": "rejected"}
+
+
+def test_it_judges_by_itself_some_moments_after(store: Store, experiments: Experiments) -> None:
+    """With a running policy the desk's corrections are settled without anybody asking; closing ends it."""
+    policy = Believing(store, "choice", pause=0.01)
+    desk = Desk(store, WordsModel(), experiments, Agreement(2), judge=policy.heard)
+    policy.begin()
+    try:
+        for who in ("u1", "u2"):
+            shown = desk.predict(Visitor(who), "one")
+            desk.correct(Visitor(who), shown.id, {"label": "v2"})
+        for _ in range(500):
+            if set(statuses(store, "one").values()) == {"accepted"}:
+                break
+            policy._ended.wait(0.02)
+        assert statuses(store, "one") == {"u1": "accepted", "u2": "accepted"}
+    finally:
+        policy.close()
+
+
+def test_asked_traps_count_as_traps(store: Store, experiments: Experiments, believing: Believing, desk: Desk) -> None:
+    """A trap met through the page's question teaches like any other."""
+    store.add(Trap(input_hash("known"), "known", {"label": "v2"}, "gold", "owner"))
+    asker = Asking(store, WordsModel(), experiments, AcceptanceSettings(), chance=random.Random(1))
+    made = asker.next(Visitor("u1"))
+    assert made is not None
+    desk.correct(Visitor("u1"), made.id, {"label": "v2"})
+    assert believing.standing().contributors["u1"].right == 1.0
