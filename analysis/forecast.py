@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from analysis import planning, stats
-from analysis.metrics import Frames
+from analysis.metrics import Day, Frames
 from analysis.parts import Forecast
 from feedback.errors import BadInput
 from feedback.outcomes import Metric
@@ -47,11 +47,24 @@ def arriving(frame: Frames, today: datetime | None = None) -> float:
     return int(row["fresh"]) / float(min(HISTORY_DAYS, max(1, (moment - oldest).days + 1)))
 
 
+def taking_part(days: Sequence[Day], today: datetime | None = None) -> float:
+    """Return new users of the experiment a day over the last 28 days, or over as many as it has run; from its own days."""
+    if not days:
+        return 0.0
+    moment = (today or now()).date()
+    since = moment - timedelta(days=HISTORY_DAYS)
+    counts = [(day.day, sum(sums.k for sums in day.arms.values())) for day in days]
+    before = max((users for day, users in counts if day < since), default=0)
+    return (counts[-1][1] - before) / float(min(HISTORY_DAYS, max(1, (moment - counts[0][0]).days + 1)))
+
+
 def forecast(
     experiment: Experiment, metric: Metric, known: Sequence[stats.Sums], history: stats.Sums, users: int, per_day: float
 ) -> Forecast:
-    """Return what the experiment can decide. `known` are the arms' sums, control first; `history` stands in while they are small."""
-    taken = per_day * experiment.coverage
+    """Return what the experiment can decide. `known` are the arms' sums, control first; `history` stands in while they are small.
+
+    `per_day`: new users a day who take part.
+    """
     rule = experiment.rule
     shares = _shares(experiment)
     detectable = wanted = None
@@ -69,14 +82,14 @@ def forecast(
     except BadInput:  # nobody has come, or nothing varies yet: the page says that it cannot be told
         wanted = None
     return Forecast(
-        per_day=taken,
+        per_day=per_day,
         power=POWER,
         detectable=detectable,
-        days_to_end=_days(experiment.n_max - users, taken) if rule == "horizon" else None,
+        days_to_end=_days(experiment.n_max - users, per_day) if rule == "horizon" else None,
         relative=RELATIVE,
         wanted=wanted,
         wanted_users=wanted_users,
-        wanted_days=None if wanted_users is None else _days(wanted_users - users, taken),
+        wanted_days=None if wanted_users is None else _days(wanted_users - users, per_day),
     )
 
 

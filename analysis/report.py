@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from analysis import comparing, cuped, metrics, sample_ratio, stats
 from analysis.comparing import Claim, Estimates, Look
-from analysis.forecast import arriving, forecast, history_of
-from analysis.metrics import Arm, Frames, Reading, Scope
+from analysis.forecast import arriving, forecast, history_of, taking_part
+from analysis.metrics import Arm, Day, Frames, Reading, Scope
 from analysis.notes import MIN_USERS, Note, Verdict, notes_of
 from analysis.parts import (
     ArmRow,
@@ -35,6 +35,7 @@ from analysis.votes import compared
 from feedback.outcomes import METRICS, Direction, Metric, primary
 from feedback.records import Experiment, Mode, State, Variant
 
+NO_SUMS = stats.Sums(0, 0.0, 0.0, 0.0, 0.0, 0.0)
 NO_RATIO = SampleRatio(None, None, (), ())
 """Of an experiment that assigns nobody."""
 
@@ -111,6 +112,7 @@ def report(frame: Frames, experiment: Experiment, replay: Replay | None = None) 
     if verdict == "blocked: sample ratio":  # the numbers stay in sight, but no comparison may claim a winner
         comparisons = tuple(replace(comparison, verdict=verdict) for comparison in comparisons)
     others = {name: found for name, found in estimates.items() if name not in _declared(experiment)}
+    days = metrics.days_of(frame, scope, metric)
     sums = [arms[v.name].sums[metric.name] for v in experiment.variants if v.share > 0]
     return Report(
         experiment=experiment.name,
@@ -139,14 +141,23 @@ def report(frame: Frames, experiment: Experiment, replay: Replay | None = None) 
         guardrails=guardrails,
         secondary=comparing.secondary(experiment, look, others) if side_by_side is None else (),
         segments=comparing.by_segment(experiment, metric, look, read.segments),
-        timeline=timeline(metrics.days_of(frame, scope, metric), experiment, metric),
-        forecast=forecast(experiment, metric, sums, history_of(frame, metric), users, arriving(frame)),
+        timeline=timeline(days, experiment, metric),
+        forecast=_forecast(frame, experiment, metric, sums, users, days),
         replay=replay,
         side_by_side=side_by_side,
         sample_ratio=ratio,
         left_out=read.left_out,
         notes=notes_of(experiment, arms, primaries, read.left_out, ready, verdict),
     )
+
+
+def _forecast(
+    frame: Frames, experiment: Experiment, metric: Metric, sums: Sequence[stats.Sums], users: int, days: Sequence[Day]
+) -> Forecast:
+    """Forecast by the experiment's own users where it has enough, else by what the log knows of everybody."""
+    if users >= stats.SMALL_ARM:
+        return forecast(experiment, metric, sums, NO_SUMS, users, taking_part(days))
+    return forecast(experiment, metric, sums, history_of(frame, metric), users, arriving(frame) * experiment.coverage)
 
 
 def _ready(arms: Mapping[str, Arm], variants: Sequence[Variant]) -> bool:

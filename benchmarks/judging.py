@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -89,8 +90,7 @@ def trusted_by_traps(said: Mapping[str, list[tuple[str, Hashable]]], known: Mapp
 def plain(crowd: Crowd) -> list[tuple[str, Hashable]]:
     """Return what plain Dawid-Skene accepts above .9: no priors, the traps known, the model's answer not heard."""
     bare = [a._replace(shown="") for a in crowd.answers]
-    priors = Priors(**{name: getattr(PLAIN, name) for name in PLAIN.__slots__} | {"tolerance": TOLERANCE})
-    found = consensus.batch(bare, crowd.labels, crowd.known, priors, start="votes")
+    found = consensus.batch(bare, crowd.labels, crowd.known, replace(PLAIN, tolerance=TOLERANCE), start="votes")
     return [(leading.item, leading.label) for leading in found.leading() if leading.probability > 0.9]
 
 

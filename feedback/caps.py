@@ -21,6 +21,8 @@ from feedback.errors import BadInput
 KEPT = 0.01
 """The share of the capped weight that a round keeps at least; caps that would leave less are loosened, and it is said."""
 
+_ROUNDING = 1e-9  # of sums: where any whole would do, which one is taken is not left to the last digit
+
 
 @dataclass(frozen=True, slots=True)
 class CapRule:
@@ -138,7 +140,7 @@ def _loosening(kinds: Sequence[_Kind], caps: Sequence[float], start: np.ndarray,
     whole = float(start[~free].sum()) + KEPT * float(start[free].sum())
 
     def enough(factor: float) -> bool:
-        return float(_scaled(kinds, [cap * factor for cap in caps], start, whole).sum()) >= whole
+        return float(_scaled(kinds, [cap * factor for cap in caps], start, whole).sum()) >= whole * (1 - _ROUNDING)
 
     low, high = 1.0, max(1.0, 1 / min(caps))
     if enough(low):
@@ -157,7 +159,8 @@ def _largest(kinds: Sequence[_Kind], caps: Sequence[float], start: np.ndarray, f
     low, high = float(start[~free].sum()) + KEPT * float(start[free].sum()), float(start.sum())
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if float(_scaled(kinds, caps, start, middle).sum()) >= middle else (low, middle)
+        left = float(_scaled(kinds, caps, start, middle).sum())
+        low, high = (middle, high) if left >= middle * (1 - _ROUNDING) else (low, middle)
     return _scaled(kinds, caps, start, low)
 
 

@@ -20,8 +20,6 @@ from scipy import sparse
 
 from feedback.errors import BadInput
 
-MAX_SWEEPS = 2000
-
 
 @dataclass(frozen=True, slots=True)
 class Priors:
@@ -40,6 +38,7 @@ class Priors:
     classes_weight: float = 1.0  # a label, towards equal shares
     known_weight: float = 3.0  # how many answers an answer to a known item counts for (Nigam et al., Machine Learning 2000)
     tolerance: float = 1e-7  # largest change of a posterior in a sweep at which the sweeps end
+    sweeps: int = 2000  # at most
 
 
 PLAIN = Priors(
@@ -171,10 +170,10 @@ class Solver:
         return truth, self.classes(truth), abilities
 
     def fit(self, truth: np.ndarray, abilities: Abilities) -> Fit:
-        """Sweep until no posterior changes by more than the tolerance (or MAX_SWEEPS)."""
+        """Sweep until no posterior changes by more than the tolerance (or as many times as the priors allow)."""
         sweep = 0
         change = np.inf
-        while sweep < MAX_SWEEPS and change >= self.priors.tolerance:
+        while sweep < self.priors.sweeps and change >= self.priors.tolerance:
             sweep += 1
             abilities = self.maximise(truth, abilities)
             classes = self.classes(truth)

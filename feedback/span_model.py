@@ -39,7 +39,7 @@ class SpanPriors:
     beside: float = 0.15  # odds that a certain span stands where a false one was shown
     shown_real: float = 0.8  # share of shown spans that are real
     shares_weight: float = 10.0  # texts (shown spans) that the two means above are worth
-    known_weight: float = 3.0  # how many texts a text of known truth counts for
+    known_weight: float = 5.0  # how many texts a text of known truth counts for
     unproven: float = 4.0  # how many open texts count in full for who answered no known one, where there are any
     tolerance: float = 1e-6
 

@@ -3,8 +3,8 @@
 A consensus posterior can be wrong about itself (over-confident where errors are correlated), so its own word is not enough.
 Known items are judged as if their truth were not known (leave one out, with as many contributors as an ordinary item has).
 At each threshold, from the top down, the share right has a beta law: its prior is what the posteriors of the open items
-above the threshold claim, worth `claim_worth` items; the known items are its data. The search ends where the law's mean falls
-below the target. Few known items so leave the posterior's claim, which the target then checks; many overrule it.
+above the threshold claim, worth `claim_worth` items; the known items are its data. The search ends where that law is no
+longer sure enough of the target. So a few known items check the posteriors' claim, and many overrule it.
 """
 
 from __future__ import annotations
@@ -28,19 +28,27 @@ NOTHING = 2.0
 
 @dataclass(frozen=True, slots=True)
 class ThresholdRule:
-    """`target`: share right that accepted answers must have; `claim_worth`: known items that the posteriors' claim is worth.
+    """`target`: share right that accepted answers must have; `confidence`: how sure the beta law must be of it, one-sided;
+    `claim_worth`: known items that the posteriors' claim is worth.
 
     With fewer than `few` known items altogether the conservative `default` holds.
     """
 
     target: float = 0.95
+    confidence: float = 0.7
     claim_worth: float = 30.0
     few: int = 10
     default: float = 0.98
 
     def __post_init__(self) -> None:
-        if not 0 < self.target < 1 or not self.claim_worth >= 0 or self.few < 1 or not 0.5 <= self.default <= 1:
-            raise BadInput(f"{self}: the target lies in 0..1, claim_worth is at least 0, few at least 1, default in .5..1")
+        if (
+            not 0 < self.target < 1
+            or not 0 < self.confidence < 1
+            or not self.claim_worth > 0
+            or self.few < 1
+            or not 0.5 <= self.default <= 1
+        ):
+            raise BadInput(f"{self}: target and confidence lie in 0..1, claim_worth above 0, few from 1 on, default in .5..1")
 
 
 class Threshold(NamedTuple):
@@ -72,7 +80,7 @@ def lower_bound(right: int, judged: int, level: float = 0.10) -> float:
 def threshold(
     posteriors: Sequence[float], right: Sequence[bool], claimed: Sequence[float] = (), rule: ThresholdRule | None = None
 ) -> Threshold:
-    """Return the smallest threshold of GRID down to which the expected share right stays at or above the target.
+    """Return the smallest threshold of GRID down to which the share right is, with the rule's confidence, at or above the target.
 
     posteriors: of known items, as if unknown; right: whether their leading answer was the truth; claimed: posteriors of the open
     items that would be accepted if their posterior allows it (none: those of the known items stand in). All in 0..1. Give only
@@ -88,9 +96,10 @@ def threshold(
         above = open_[open_ >= value] if len(open_) else p[p >= value]
         claim = float(above.mean()) if len(above) else 1.0
         judged = p >= value
-        worth = rule.claim_worth + int(judged.sum())
-        expected = (rule.claim_worth * claim + int(ok[judged].sum())) / worth if worth else claim
-        if expected < rule.target:
+        good = rule.claim_worth * claim + int(ok[judged].sum())
+        bad = rule.claim_worth * (1 - claim) + int((~ok[judged]).sum())
+        expected = good / (good + bad)
+        if bad > 0 and special.betaincinv(good, bad, 1 - rule.confidence) < rule.target:
             break
         best = _found(value, p, ok, expected, "known")
     if best is None or not best.judged:  # a claim that no known item has tested, with those below it failing, is no ground

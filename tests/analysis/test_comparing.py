@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from analysis import comparing, planning, stats
 from analysis.comparing import Claim, Look
-from analysis.forecast import forecast
-from analysis.metrics import Arm
+from analysis.forecast import forecast, taking_part
+from analysis.metrics import Arm, Day
 from analysis.notes import Verdict
 from analysis.parts import GuardrailRow, SampleRatio
 from analysis.sequential import Rule, one_sided_critical
@@ -174,12 +175,20 @@ def test_not_within_a_year_and_nobody_at_all() -> None:
     assert (unknown.wanted, unknown.wanted_users, unknown.detectable) == (None, None, None)
 
 
-def test_coverage_slows_the_forecast_and_an_open_end_has_no_end() -> None:
-    """A tenth of the traffic: ten times the days; always-valid rules come to no end."""
-    whole = forecast(made(), METRICS["correction_rate"], [], HISTORY, 0, 100.0)
-    tenth = forecast(made(coverage=0.1), METRICS["correction_rate"], [], HISTORY, 0, 100.0)
-    assert tenth.days_to_end == pytest.approx(10 * (whole.days_to_end or 0))
+def test_an_open_end_has_no_end() -> None:
+    """Always-valid rules come to no end, so there is no day for it."""
     assert forecast(made(rule="always_valid"), METRICS["correction_rate"], [], HISTORY, 0, 100.0).days_to_end is None
+
+
+def test_the_experiment_s_own_days_tell_how_many_take_part() -> None:
+    """120 users within four days: 30 a day; of a long test only the last 28 days count; a test nobody met has none."""
+
+    def users(day: int, count: int) -> Day:
+        return Day(date(2026, 11, 1) + timedelta(days=day), {"champion": Sums(count, 0, count, 0, count, 0)})
+
+    assert taking_part([users(0, 40), users(3, 120)], datetime(2026, 11, 4, 12)) == pytest.approx(30)
+    assert taking_part([users(0, 900), users(50, 956)], datetime(2026, 12, 21)) == pytest.approx(2)
+    assert taking_part([], datetime(2026, 11, 4)) == 0.0
 
 
 def test_what_is_known_outranks_history_once_there_are_users_enough() -> None:
