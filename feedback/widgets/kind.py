@@ -13,7 +13,8 @@ class Kind(NamedTuple):
 
     `script` is a file beside this one that declares a JavaScript object named `widget` with `showsText`, `differsKey` (the
     words about what `view` outlines, or null), `emptyKey(output, editable)`, `view(host, text, output, other, moodOfExtra)`,
-    `differences(text, before, after)` and `edit(host, tools)`. `read(value, labels)` makes a clean output of whatever the browser sent, or raises BadInput;
+    `differences(text, before, after)` and `edit(host, tools)`. `read(value, labels)` makes a clean output of whatever
+    the browser sent, or raises BadInput;
     the task's own check comes after it, in the desk.
     """
 
