@@ -59,10 +59,11 @@ class Agreement:
         return verdicts
 
 
-def opinions_on(store: Store, input_hash: str, input_json: str) -> list[Opinion]:
+def opinions_on(store: Store, input_hash: str, input_json: str, *, of_blocked: bool = False) -> list[Opinion]:
     """Return the standing opinions on exactly this input that no person has judged, oldest first.
 
-    What the blocked and policies say is no opinion, and a trap's answers are not judged: its truth is known.
+    What policies say is no opinion, nor what the blocked say (`of_blocked`: with theirs, for taking them back); and a trap's
+    answers are not judged: its truth is known.
     """
     rows = store.rows(
         """WITH asked AS (SELECT id FROM predictions WHERE input_hash = $1 AND input::VARCHAR = $2),
@@ -75,11 +76,11 @@ def opinions_on(store: Store, input_hash: str, input_json: str) -> list[Opinion]
            SELECT said.id, said.contributor, said.output::VARCHAR AS output, coalesce(judged.verdict, '') AS verdict
            FROM said LEFT JOIN judged ON judged.correction_id = said.id
            ANTI JOIN withdrawals w ON w.correction_id = said.id
-           ANTI JOIN (SELECT contributor FROM current_blocks WHERE blocked) b ON b.contributor = said.contributor
+           ANTI JOIN (SELECT contributor FROM current_blocks WHERE blocked AND NOT $3) b ON b.contributor = said.contributor
            WHERE NOT coalesce(judged.by_person, false) AND NOT starts_with(said.contributor, 'policy:')
                AND NOT EXISTS (FROM current_traps k WHERE k.active AND k.input_hash = $1 AND k.input::VARCHAR = $2)
            ORDER BY said.created, said.id""",
-        [input_hash, input_json],
+        [input_hash, input_json, of_blocked],
     )
     return [Opinion(str(r["id"]), str(r["contributor"]), str(r["output"]), str(r["verdict"])) for r in rows]
 

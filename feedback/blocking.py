@@ -80,7 +80,7 @@ def judge_anew(store: Store, policy: Agreement, contributor: str) -> list[Review
     )
     changed: list[Review] = []
     for text in texts:
-        opinions = opinions_on(store, text["input_hash"], text["input"])
+        opinions = opinions_on(store, text["input_hash"], text["input"], of_blocked=True)
         verdicts: dict[str, tuple[Verdict, str]] = policy.decide([o for o in opinions if o.contributor not in blocked])
         for opinion in opinions:
             if opinion.contributor in blocked and opinion.verdict == "accept":
