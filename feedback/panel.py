@@ -104,7 +104,7 @@ def build(
         "title": demo.words(demo.title, language),
         "description": demo.words(demo.description, language),
         "notice": demo.words(demo.notice, language),
-        "privacy": notice(demo.privacy, words.speaker(language)),
+        "privacy": notice(demo.privacy, words.speaker(language), second_opinions=demo.acceptance.second_opinions),
         "placeholder": demo.words(demo.placeholder, language),
         "examples": list(demo.examples),
         "otherLanguageUrl": other_language_url,

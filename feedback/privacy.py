@@ -6,9 +6,12 @@ from feedback.demo import PrivacySettings
 from feedback.words import Say
 
 
-def notice(settings: PrivacySettings, say: Say) -> list[str]:
-    """Return the sentences under a demo's own notice: what is stored, for how long, what is done to identifiers, how to erase."""
+def notice(settings: PrivacySettings, say: Say, *, second_opinions: bool = False) -> list[str]:
+    """Return the sentences under a demo's own notice: what is stored and for how long, who sees it, what is done to identifiers,
+    and how to erase."""
     sentences = [say("privacy.stored")]
+    if second_opinions:
+        sentences.append(say("privacy.shown"))
     if not settings.keep_days:
         sentences.append(say("privacy.kept"))
     else:

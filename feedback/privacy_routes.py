@@ -83,7 +83,7 @@ def router(eraser: Eraser, store: Store, demo: Demo, limits: Limits, words: Word
 
     @api.get("/me", tags=["visitors"], summary="What is stored of you")
     def me(who: VisitorOf) -> MeOut:
-        said = notice(demo.privacy, words.speaker(who.language or "en"))
+        said = notice(demo.privacy, words.speaker(who.language or "en"), second_opinions=demo.acceptance.second_opinions)
         return MeOut(**{**own_summary(store, who.contributor)._asdict(), "notice": said})
 
     @api.get("/me/data", tags=["visitors"], summary="Everything you gave, as a file", response_class=Response)

@@ -126,6 +126,7 @@ def test_the_notice_says_what_the_settings_do(language: str) -> None:
     """The number of days and the treatment of identifiers stand in it, in both languages; and always how to erase."""
     say = Words([ROOT / "feedback" / "words.toml"]).speaker(language)
     plain = notice(PrivacySettings(), say)
+    assert len(notice(PrivacySettings(), say, second_opinions=True)) == len(plain) + 1
     aged = notice(PrivacySettings(keep_days=30, keep_accepted=False, identifiers="mask"), say)
     assert "30" in aged[1]
     assert aged[1] != notice(PrivacySettings(keep_days=30), say)[1]
