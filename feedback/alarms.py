@@ -25,6 +25,7 @@ from feedback.home import write_atomically
 from feedback.rate_jump import Jump, JumpRule, Observation, Rate, look
 from feedback.records import new_id, now
 from feedback.store import Store
+from feedback.watcher import Watcher
 
 _LOG = logging.getLogger(__name__)
 _MAX_REASON = 1000
@@ -97,12 +98,18 @@ class Alarms:
         self._file = file
         self._tell = tell
         self._rule = rule or JumpRule()
-        self._seconds = seconds
         self._clock = clock
         self._lock = threading.Lock()
         self._kept = _read(file)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="alarms", daemon=True)
+        self._watcher = Watcher(
+            "alarms",
+            self.watched,
+            seconds,
+            _LOG,
+            "the rejection rates could not be looked at",
+            at_once=True,
+            expected=(AmendError, OSError),
+        )
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -185,21 +192,11 @@ class Alarms:
 
     def begin(self) -> None:
         """Start looking now and then."""
-        self._thread.start()
+        self._watcher.begin()
 
     def close(self) -> None:
         """Stop looking; a look under way is finished first."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self.watched()
-            except (AmendError, OSError) as error:  # the thread's outer edge: the next look tries again
-                _LOG.warning("the rejection rates could not be looked at: %s", error)
-            self._stop.wait(self._seconds)
+        self._watcher.close()
 
 
 def _left_out(seen: Observation, alarm: Alarm, rule: JumpRule) -> bool:

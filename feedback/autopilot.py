@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from typing import Protocol
 
-from feedback.errors import AmendError
 from feedback.experiments import Experiments
+from feedback.watcher import Watcher
 
 AUTHOR = "policy:promote"
 _LOG = logging.getLogger(__name__)
@@ -32,19 +31,15 @@ class Autopilot:
     def __init__(self, experiments: Experiments, winner_of: Callable[[str], Winner | None], seconds: float = 60.0) -> None:
         self._experiments = experiments
         self._winner_of = winner_of
-        self._seconds = seconds
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="autopilot", daemon=True)
+        self._watcher = Watcher("autopilot", self.look, seconds, _LOG, "the running experiment could not be decided")
 
     def begin(self) -> None:
         """Start watching."""
-        self._thread.start()
+        self._watcher.begin()
 
     def close(self) -> None:
         """Stop watching; a decision under way is finished first."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._watcher.close()
 
     def look(self) -> str:
         """Look once; return the variant that was promoted, or nothing."""
@@ -56,10 +51,3 @@ class Autopilot:
             return ""
         self._experiments.decide(current.name, won.challenger, AUTHOR, won.reason, promote=True)
         return won.challenger
-
-    def _watch(self) -> None:
-        while not self._stop.wait(self._seconds):
-            try:
-                self.look()
-            except AmendError as error:  # the thread's outer edge: the next look tries again, the log keeps the words
-                _LOG.warning("the running experiment could not be decided: %s", error)

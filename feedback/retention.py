@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,12 +16,12 @@ from typing import NamedTuple
 from feedback import rollup
 from feedback.demo import PrivacySettings
 from feedback.erasing import Cards, Eraser, stand_in
-from feedback.errors import AmendError
 from feedback.home import Home
 from feedback.kept_copies import erase_from_copies, erase_from_snapshots, partials_of, snapshots_with
 from feedback.records import Erasure, new_id, now
 from feedback.rewriting import rows_in
 from feedback.store import Store
+from feedback.watcher import Watcher
 
 AUTHOR = "policy:retention"
 _DAY = 24 * 3600.0
@@ -56,19 +55,16 @@ class Retention:
         self._eraser = eraser
         self._cards = cards
         self._clock = clock
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="retention", daemon=True)
+        self._watcher = Watcher("retention", self.look, _DAY, _LOG, "texts of age could not be removed", at_once=True)
 
     def begin(self) -> None:
         """Start looking, now and then every day, where the demo keeps texts for a number of days."""
         if self._settings.keep_days:
-            self._thread.start()
+            self._watcher.begin()
 
     def close(self) -> None:
         """Stop looking; a look under way is finished first."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._watcher.close()
 
     def look(self) -> Aged:
         """Remove what has come of age from log, snapshots and copies. Raises StorageFull."""
@@ -110,15 +106,6 @@ class Retention:
         for problem in left:
             _LOG.warning("texts of age could not be removed from a copy of the log: %s", problem)
         return Aged(texts, examples, copies, left)
-
-    def _watch(self) -> None:
-        while True:
-            try:
-                self.look()
-            except AmendError as error:  # the thread's outer edge: tomorrow's look tries again
-                _LOG.warning("texts of age could not be removed: %s", error)
-            if self._stop.wait(_DAY):
-                return
 
 
 def aged_sql(column: str, keep_accepted: bool, *, traps: bool = True) -> str:
