@@ -11,7 +11,7 @@ from analysis.presentation.contents import sentences
 from analysis.presentation.written import files
 from analysis.reader import Reader
 from analysis.routes import WORDS
-from feedback.client import RunningApp, home_of, running_app
+from feedback.client import RunningApp, command_parser, home_of, running_app
 from feedback.errors import AmendError, Conflict, NotFound
 from feedback.experiments import Experiments
 from feedback.home import Home, write_atomically
@@ -42,12 +42,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m analysis.report", description="Write an experiment's report as HTML and Markdown, and print its verdict."
-    )
+    parser = command_parser("analysis.report", "Write an experiment's report as HTML and Markdown, and print its verdict.")
     parser.add_argument("name", nargs="?", default=None, help="the experiment (default: the newest)")
-    parser.add_argument("--demo", type=Path, default=Path("demos/disease.toml"))
-    parser.add_argument("--home", type=Path, default=None, help="the demo's home directory (default: var/NAME)")
     parser.add_argument("--out", type=Path, default=Path(), help="where the files go (default: here)")
     parser.add_argument("--language", choices=LANGUAGES, default="en")
     parser.add_argument("--force", action="store_true", help="write over files that are there")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,14 @@ def running_app(home: Home) -> RunningApp | None:
     except (OSError, ValueError, KeyError, TypeError, httpx.HTTPError):
         return None
     return RunningApp(url, Staff(home).owner_token())
+
+
+def command_parser(module: str, description: str | None) -> argparse.ArgumentParser:
+    """Return the parser of `python -m MODULE` with what names the log it works on: --demo and --home, for `home_of`."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
+    parser.add_argument("--demo", type=Path, default=Path("demos/disease.toml"))
+    parser.add_argument("--home", type=Path, default=None, help="the demo's home directory (default: var/NAME)")
+    return parser
 
 
 def home_of(demo: Path, home: Path | None) -> Home:

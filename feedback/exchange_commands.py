@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from feedback.client import RunningApp, home_of, running_app
+from feedback.client import RunningApp, command_parser, home_of, running_app
 from feedback.errors import AmendError, Conflict
 from feedback.exchange import datasets_library
 from feedback.exchange.annotation import Reading, Widget
@@ -48,9 +48,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m feedback.exchange", description="Annotated data in and out.")
-    parser.add_argument("--demo", type=Path, default=Path("demos/disease.toml"))
-    parser.add_argument("--home", type=Path, default=None, help="the demo's home directory (default: var/NAME)")
+    parser = command_parser("feedback.exchange", "Annotated data in and out.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     forms = (*FORMS, _LIBRARY)
     into = verbs.add_parser("import", help="each annotator becomes a contributor; the same file again stores only what is new")

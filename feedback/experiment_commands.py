@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from feedback.client import home_of, running_app
+from feedback.client import command_parser, home_of, running_app
 from feedback.demo import load_demo
 from feedback.errors import AmendError, BadInput, NotFound
 from feedback.experiment_routes import ActionIn, DeclarationIn, as_json, declare, perform
@@ -45,11 +45,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m feedback.experiments", description="Declare, start, ramp and end experiments."
-    )
-    parser.add_argument("--demo", type=Path, default=Path("demos/disease.toml"))
-    parser.add_argument("--home", type=Path, default=None, help="the demo's home directory (default: var/NAME)")
+    parser = command_parser("feedback.experiments", "Declare, start, ramp and end experiments.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("list", help="all experiments, oldest first")
     _named(verbs, "history", "every number of one: who changed what, and why")

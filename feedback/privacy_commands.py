@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from feedback.acceptance import Agreement, apply_policy
-from feedback.client import RunningApp, home_of, running_app
+from feedback.client import RunningApp, command_parser, home_of, running_app
 from feedback.demo import load_demo
 from feedback.erasing import Eraser, NoCards, count_of
 from feedback.errors import AmendError, BadInput, Conflict, NotFound
@@ -40,9 +40,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m feedback.privacy", description=__doc__)
-    parser.add_argument("--demo", type=Path, default=Path("demos/disease.toml"))
-    parser.add_argument("--home", type=Path, default=None, help="the demo's home directory (default: var/NAME)")
+    parser = command_parser("feedback.privacy", __doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     data = verbs.add_parser("data", help="write everything of one contributor to a .json or .zip file")
     data.add_argument("contributor")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from feedback.client import RunningApp, home_of, running_app
+from feedback.client import RunningApp, command_parser, home_of, running_app
 from feedback.errors import AmendError, BadInput, Conflict
 from feedback.home import Home
 from feedback.store import Store
@@ -35,9 +35,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m feedback.store", description="The log's raw tables in and out.")
-    parser.add_argument("--demo", type=Path, default=Path("demos/disease.toml"))
-    parser.add_argument("--home", type=Path, default=None, help="the demo's home directory (default: var/NAME)")
+    parser = command_parser("feedback.store", "The log's raw tables in and out.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     export = verbs.add_parser("export", help="write a table or view to a file")
     export.add_argument("table")

@@ -12,7 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from feedback.client import RunningApp, home_of, running_app
+from feedback.client import RunningApp, command_parser, home_of, running_app
 from feedback.demo import load_demo
 from feedback.errors import AmendError, BadInput
 from feedback.experiments import Experiments
@@ -28,7 +28,7 @@ _PASSED_ON = ("passed", "undecided", "refused")
 
 def versions_main(argv: list[str] | None = None) -> int:
     """Run `python -m model.versions`; return the exit status."""
-    parser = _parser("model.versions", "List, add and export model versions.")
+    parser = command_parser("model.versions", "List, add and export model versions.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("list", help="every version with its scores and the gate's verdict")
     add = verbs.add_parser("add", help="gate and register a save_pretrained directory; it is offered like a retrained version")
@@ -42,15 +42,8 @@ def versions_main(argv: list[str] | None = None) -> int:
 
 def retrain_main(argv: list[str] | None = None) -> int:
     """Run `python -m model.retrain`; return the exit status: 0 where a version came out, whatever the gate said."""
-    arguments = _parser("model.retrain", "Retrain on the feedback that is accepted now.").parse_args(argv)
+    arguments = command_parser("model.retrain", "Retrain on the feedback that is accepted now.").parse_args(argv)
     return _told(lambda: _round(arguments, "retrainings", {}, lambda retrainer: retrainer.start("command", "command")))
-
-
-def _parser(module: str, what: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=what)
-    parser.add_argument("--demo", type=Path, default=Path("demos/disease.toml"))
-    parser.add_argument("--home", type=Path, default=None, help="the demo's home directory (default: var/NAME)")
-    return parser
 
 
 def _told(act: Callable[[], int]) -> int:
