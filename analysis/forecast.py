@@ -99,8 +99,6 @@ def _shares(experiment: Experiment) -> tuple[float, float]:
     return (experiment.control.share, min(others)) if others and experiment.control.share > 0 else (0.5, 0.5)
 
 
-def _days(users: float, per_day: float) -> float | None:
-    if users <= 0:
-        return 0.0
-    days = users / per_day if per_day > 0 else math.inf
+def _days(users: int, per_day: float) -> float | None:
+    days = planning.days_needed(max(0, users), per_day)
     return days if days <= YEAR else None
