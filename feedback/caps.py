@@ -21,6 +21,10 @@ from feedback.errors import BadInput
 KEPT = 0.01
 """The share of the capped weight that a round keeps at least; caps that would leave less are loosened, and it is said."""
 
+FEW = 2.0
+"""Where there are too few groups of a kind for its cap, each may have this many times an equal share: scaling everybody down to
+the one who said least would throw most of a small demo's feedback away (docs/decisions.md has the figures)."""
+
 _ROUNDING = 1e-9  # of sums: where any whole would do, which one is taken is not left to the last digit
 
 
@@ -39,7 +43,7 @@ class CapRule:
     @property
     def fewest(self) -> int:
         """Return how many contributors it takes for their cap to be met: 20 for 5 %."""
-        return int(np.ceil(1 / self.contributor - 1e-9))
+        return _fewest(self.contributor)
 
 
 class Weighed(NamedTuple):
@@ -88,9 +92,10 @@ class _Kind(NamedTuple):
 def capped(examples: Sequence[Weighed], rule: CapRule | None = None) -> Capped:
     """Return weights such that no group is above its share of the round, wherever that can be.
 
-    The whole, of which shares are taken, is all weight that is left, the reviewed included. A cap that cannot be met (ten
-    contributors cannot each be below 5 %) is loosened by the smallest factor that leaves the round at least KEPT of its weight:
-    first each kind by itself, then, should they only clash together, all of them. BadInput for weights below 0 or not finite.
+    The whole, of which shares are taken, is all weight that is left, the reviewed included. Where there are too few groups for a
+    cap (ten contributors cannot each be below 5 %) it is FEW equal shares. A cap that still cannot be met is loosened by the
+    smallest factor that leaves the round at least KEPT of its weight: first each kind by itself, then, should they only clash
+    together, all of them. Networks, channels and hours are three kinds of cohort. BadInput for weights below 0 or not finite.
     """
     rule = rule or CapRule()
     start = np.array([example.weight for example in examples], dtype=float)
@@ -100,7 +105,11 @@ def capped(examples: Sequence[Weighed], rule: CapRule | None = None) -> Capped:
     if not free.any():
         return Capped(tuple(start.tolist()), True, (), {}, False, ())
     kinds = _kinds(examples, free, rule)
-    caps = [kind.cap * _loosening([kind], [kind.cap], start, free) for kind in kinds]
+    caps = [_reachable(kind, start) for kind in kinds]
+    # The tightest first: a cap that all but everybody shares, scaled early, would drag down those whom the tighter ones spare.
+    order = sorted(range(len(kinds)), key=lambda k: caps[k])
+    kinds, caps = [kinds[k] for k in order], [caps[k] for k in order]
+    caps = [cap * _loosening([kind], [cap], start, free) for kind, cap in zip(kinds, caps, strict=True)]
     together = _loosening(kinds, caps, start, free)
     caps = [cap * together for cap in caps]
     weights = _largest(kinds, caps, start, free)
@@ -112,7 +121,10 @@ def capped(examples: Sequence[Weighed], rule: CapRule | None = None) -> Capped:
     )
     before = [kind.members @ start > kind.cap * start.sum() * (1 + 1e-6) for kind in kinds]
     scaled = tuple(f"{kind.kind}:{kind.names[i]}" for kind, was in zip(kinds, before, strict=True) for i in np.flatnonzero(was))
-    loosened = {kind.kind: cap / kind.cap for kind, cap in zip(kinds, caps, strict=True) if cap > kind.cap * (1 + 1e-6)}
+    loosened: dict[str, float] = {}
+    for kind, cap in zip(kinds, caps, strict=True):
+        if cap > kind.cap * (1 + 1e-6):
+            loosened[kind.kind] = max(loosened.get(kind.kind, 1.0), cap / kind.cap)
     people = len({example.contributor for example, is_free in zip(examples, free, strict=True) if is_free})
     return Capped(tuple(weights.tolist()), not over, over, loosened, people < rule.fewest, scaled)
 
@@ -120,11 +132,13 @@ def capped(examples: Sequence[Weighed], rule: CapRule | None = None) -> Capped:
 def _kinds(examples: Sequence[Weighed], free: np.ndarray, rule: CapRule) -> list[_Kind]:
     """Return the groups of each kind that has any; only examples that are not exempt are members."""
     found = []
-    for kind, cap, groups_of in (
+    sorts = sorted({name.partition(":")[0] for e in examples for name in e.cohorts})
+    wanted: list[tuple[str, float, list[tuple[str, ...]]]] = [
         ("contributor", rule.contributor, [(e.contributor,) for e in examples]),
-        ("cohort", rule.cohort, [tuple(set(e.cohorts)) for e in examples]),
+        *(("cohort", rule.cohort, [_of_sort(e.cohorts, sort) for e in examples]) for sort in sorts),
         ("label_pair", rule.label_pair, [(e.label_pair,) if e.label_pair else () for e in examples]),
-    ):
+    ]
+    for kind, cap, groups_of in wanted:
         pairs = [(name, i) for i, names in enumerate(groups_of) if free[i] for name in names]
         if pairs:
             names = sorted({name for name, _ in pairs})
@@ -133,6 +147,25 @@ def _kinds(examples: Sequence[Weighed], free: np.ndarray, rule: CapRule) -> list
             shape = (len(names), len(examples))
             found.append(_Kind(kind, names, sparse.csr_array((np.ones(len(pairs)), (rows, columns)), shape=shape), cap))
     return found
+
+
+def _of_sort(cohorts: Sequence[str], sort: str) -> tuple[str, ...]:
+    return tuple({name for name in cohorts if name.partition(":")[0] == sort})
+
+
+def _fewest(cap: float) -> int:
+    """Return how many groups it takes for each to be at or below the cap."""
+    return int(np.ceil(1 / cap - 1e-9))
+
+
+def _reachable(kind: _Kind, start: np.ndarray) -> float:
+    """Return the cap of a kind that has enough groups, else FEW equal shares of them (at most 1).
+
+    Weight that the cap does not bind (reviewed, or in no group of this kind) fills the whole as one more group would.
+    """
+    unbound = bool((start > 0)[kind.members.sum(axis=0) == 0].any())
+    groups = len(kind.names) + unbound
+    return kind.cap if groups >= _fewest(kind.cap) else max(kind.cap, min(1.0, FEW / groups))
 
 
 def _loosening(kinds: Sequence[_Kind], caps: Sequence[float], start: np.ndarray, free: np.ndarray) -> float:
@@ -167,11 +200,13 @@ def _largest(kinds: Sequence[_Kind], caps: Sequence[float], start: np.ndarray, f
 def _scaled(kinds: Sequence[_Kind], caps: Sequence[float], start: np.ndarray, whole: float) -> np.ndarray:
     """Return the weights with every group at or below its share of `whole`: (examples,).
 
-    Contributors are scaled first, so that a flood does not drag its cohort down, then cohorts, then label pairs; going down never
-    breaks what was reached. An example of several cohorts goes by the one that is most in excess.
+    The tightest kind is scaled first, commonly contributors, so that a flood does not drag its cohort down; going down never
+    breaks what was reached. A cap of the whole binds nobody.
     """
     weights = start
     for kind, cap in zip(kinds, caps, strict=True):
+        if cap >= 1:
+            continue
         excess = np.minimum(1.0, cap * whole / np.maximum(kind.members @ weights, 1e-300))
         lost = kind.members.multiply((1 - excess)[:, None]).tocsc().max(axis=0).toarray().ravel()
         weights = weights * (1 - lost)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from feedback.caps import CapRule
 from feedback.declaring import checked
 from feedback.errors import BadDemo, BadInput
 from feedback.outcomes import SEGMENTS
@@ -143,6 +144,10 @@ class AcceptanceSettings(Settings):
     cap_user: float = Field(0.05, gt=0, le=1, description="of a round's weight")
     cap_cohort: float = Field(0.1, gt=0, le=1, description="network prefix, channel, or first seen in the same hour")
     cap_label_pair: float = Field(0.25, gt=0, le=1, description="the same label changed into the same other")
+
+    def caps(self) -> CapRule:
+        """Return the caps on a round's weight."""
+        return CapRule(self.cap_user, self.cap_cohort, self.cap_label_pair)
 
 
 class RetrainingSettings(Settings):

@@ -8,29 +8,36 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import pandas as pd
 
+from feedback.caps import CapRule
 from feedback.errors import BadInput
 from feedback.home import write_atomically
-from feedback.records import Example, bucket_of, new_id, now
+from feedback.records import Example, Json, bucket_of, new_id, now
 from feedback.store import Store
+from feedback.weighing import weigh
 
 GATE_SHARE = 0.2
 _COLUMNS = ["correction_id", "contributor", "input", "output", "weight", "input_hash", "confirmation", "part"]
 
 
 class Snapshot(NamedTuple):
-    """A frozen training set. `train` is learned from, `gate` only judges; `sha256` is of the Parquet file."""
+    """A frozen training set. `train` is learned from, `gate` only judges; `sha256` is of the Parquet file.
+
+    `weighing`: what the caps and the counting once did to the weights (weighing.Round.told), empty where nobody weighed.
+    """
 
     id: str
     sha256: str
     train: list[Example]
     gate: list[Example]
+    weighing: Mapping[str, Json] = MappingProxyType({})
 
 
 def accepted(store: Store) -> list[Example]:
@@ -60,8 +67,22 @@ def part_of(input_hash: str) -> str:
     return "gate" if bucket_of(input_hash) < GATE_SHARE else "train"
 
 
-def freeze(examples: Sequence[Example], directory: Path) -> Snapshot:
-    """Write a snapshot under `directory`, whole or not at all, and return it. Refuses an empty one."""
+def freeze_accepted(store: Store, directory: Path, rule: CapRule) -> Snapshot:
+    """Write a snapshot of what stands accepted now: what is learned from is weighed and capped, what judges is not.
+
+    An example that is left no weight (it only repeats what a reviewer accepted) is left out. Refuses an empty snapshot.
+    """
+    examples = accepted(store)
+    learned = weigh(store, [e for e in examples if part_of(e.input_hash) == "train"], rule)
+    gate = [e for e in examples if part_of(e.input_hash) == "gate"]
+    return freeze([*(e for e in learned.examples if e.weight > 0), *gate], directory, learned.told())
+
+
+def freeze(examples: Sequence[Example], directory: Path, weighing: Mapping[str, Json] | None = None) -> Snapshot:
+    """Write a snapshot under `directory`, whole or not at all, and return it. Refuses an empty one.
+
+    `weighing`: what is to be said of how the weights came about, kept in the manifest.
+    """
     if not examples:
         raise BadInput("there is no accepted correction to learn from: review some first, or wait until contributors agree")
     name = new_id("s")
@@ -95,6 +116,7 @@ def freeze(examples: Sequence[Example], directory: Path) -> Snapshot:
             "gate": int(parts.get("gate", 0)),
             "contributors": int(frame["contributor"].nunique()),
             "sha256": digest,
+            "weighing": dict(weighing or {}),
         }
         write_atomically(staged / "manifest.json", json.dumps(manifest, indent=1))
         staged.rename(directory / name)
@@ -102,6 +124,15 @@ def freeze(examples: Sequence[Example], directory: Path) -> Snapshot:
         shutil.rmtree(staged, ignore_errors=True)
         raise
     return read_snapshot(directory / name)
+
+
+def weighing_of(directory: Path) -> Mapping[str, Json]:
+    """Return what a snapshot's manifest says of its weights; empty where it says nothing or is gone (erased, pruned)."""
+    try:
+        found: Mapping[str, Json] = json.loads((directory / "manifest.json").read_text(encoding="utf-8")).get("weighing", {})
+    except FileNotFoundError:
+        return {}
+    return found
 
 
 def read_snapshot(directory: Path) -> Snapshot:
@@ -128,4 +159,4 @@ def read_snapshot(directory: Path) -> Snapshot:
                 confirmation=bool(row["confirmation"]),
             )
         )
-    return Snapshot(str(manifest["id"]), digest, parts["train"], parts["gate"])
+    return Snapshot(str(manifest["id"]), digest, parts["train"], parts["gate"], manifest.get("weighing", {}))

@@ -131,6 +131,7 @@ def _descend(
     network, pad = model.network, int(model.tokenizer.pad_token_id or 0)
     learning, forward = _prepared(network, features, settings, pad, amp)
     lengths = [len(feature["input_ids"]) for feature in features]
+    level = max(1e-8, sum(float(feature["weight"]) for feature in features) / len(features))
     per_epoch = -(-len(features) // settings.batch_size)
     total = max(1, round(per_epoch * settings.epochs))
     optimizer = torch.optim.AdamW(_decayed(learning), lr=settings.learning_rate, fused=True)
@@ -146,7 +147,7 @@ def _descend(
                 break
             with amp():
                 logits = forward(batch)
-            loss = weighted_loss(logits.float(), [features[i] for i in batch])
+            loss = weighted_loss(logits.float(), [features[i] for i in batch], level)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             torch.nn.utils.clip_grad_norm_(learning, 1.0)
@@ -209,17 +210,19 @@ def _slope(step: int, total: int) -> float:
     return (step + 1) / warm if step < warm else max(0.0, (total - step) / max(1, total - warm))
 
 
-def weighted_loss(logits: torch.Tensor, features: Sequence[Feature]) -> torch.Tensor:
-    """Return the mean cross-entropy over labelled places, each counting with its example's weight.
+def weighted_loss(logits: torch.Tensor, features: Sequence[Feature], level: float = 1.0) -> torch.Tensor:
+    """Return the cross-entropy over labelled places, each times its example's weight, by place and by `level`.
 
-    logits: (batch, tokens, labels) with labels -100 where a place does not count, or (batch, labels).
+    logits: (batch, tokens, labels) with labels -100 where a place does not count, or (batch, labels). level: the mean weight in
+    the whole training set. By the batch's own weights, examples that should weigh little would teach at full rate wherever
+    they fall into one batch.
     """
     device = logits.device
     weights = torch.tensor([float(feature["weight"]) for feature in features], device=device)
     if logits.ndim == 2:
         losses = functional.cross_entropy(logits, torch.tensor([f["labels"] for f in features], device=device), reduction="none")
-        return (losses * weights).sum() / weights.sum().clamp_min(1e-8)
+        return (losses * weights).mean() / level
     labels = padded([feature["labels"] for feature in features], -100).to(device)
     losses = functional.cross_entropy(logits.transpose(1, 2), labels, reduction="none", ignore_index=-100)  # (batch, tokens)
-    counted = (labels != -100) * weights[:, None]
-    return (losses * counted).sum() / counted.sum().clamp_min(1e-8)
+    counted = labels != -100
+    return (losses * weights[:, None] * counted).sum() / (counted.sum().clamp_min(1) * level)

@@ -120,6 +120,9 @@ class _Shown:
             lines.append(t("models.waiting", version=waiting.number))
         accepted, new = self._retrainer.feedback()
         lines.append(t("models.accepted", count=accepted, new=new))
+        people, needed = self._retrainer.believed_contributors()
+        if 0 < people < needed:
+            lines.append(t("models.few_contributors", count=people, needed=needed))
         lines += [t("models.problem", problem=problem) for problem in self._versions.problems()]
         delivery = self._retrainer.last_delivery()
         if delivery and delivery.error:
@@ -160,7 +163,20 @@ class _Shown:
         title = self._t(
             "models.gate_title", version=number, champion=card.champion_version, verdict=self._t(f"models.verdict.{card.verdict}")
         )
-        return "\n".join([title, *card.gate_words()])
+        return "\n".join([title, *card.gate_words(), *self._weighing(card)])
+
+    def _weighing(self, card: Card) -> list[str]:
+        """Say what the caps did to the feedback that a version learned."""
+        told = self._retrainer.weighing(card)
+        if not told:
+            return []
+        lines = [self._t("models.weighing", **{name: told[name] for name in ("weight", "before", "alike", "scaled")})]
+        if told["few_contributors"]:
+            lines.append(self._t("models.round_few", count=told["contributors"], needed=told["needed"]))
+        for group in told["over"]:
+            kind = self._t(f"models.capped.{group['kind']}")
+            lines.append(self._t("models.over", kind=kind, share=group["share"], cap=group["cap"]))
+        return lines
 
     def runs(self) -> pd.DataFrame:
         """Return the newest retrainings."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,9 +18,9 @@ from feedback.demo import Demo
 from feedback.errors import AmendError, Busy, Conflict, NotFound
 from feedback.experiments import Experiments
 from feedback.home import Home
-from feedback.records import TrainingRun, Use, new_id, now
+from feedback.records import Json, TrainingRun, Use, new_id, now
 from feedback.store import Store
-from feedback.training_set import Snapshot, accepted, freeze, read_snapshot
+from feedback.training_set import Snapshot, freeze_accepted, read_snapshot, weighing_of
 from feedback.webhook import Delivery, Webhook
 from model.job import Job, Kind
 from model.process import Progress, RunDirectory
@@ -77,6 +78,16 @@ class Retrainer:
         )
         return int(rows[0]["n"]), int(rows[0]["fresh"])
 
+    def believed_contributors(self) -> tuple[int, int]:
+        """Return how many contributors gave what stands accepted without a reviewer, and how many the cap on each needs."""
+        sql = """SELECT count(DISTINCT contributor) AS n FROM current_corrections
+                 WHERE status = 'accepted' AND starts_with(reviewer, 'policy:')"""
+        return int(self._store.rows(sql)[0]["n"]), self._demo.acceptance.caps().fewest
+
+    def weighing(self, card: Card) -> Mapping[str, Json]:
+        """Return how the feedback that a version learned was weighed (weighing.Round.told); empty where nothing tells."""
+        return weighing_of(self._home.snapshots / card.snapshot) if card.snapshot else {}
+
     def last_delivery(self) -> Delivery | None:
         """Return how the last message to the webhook went."""
         return self._webhook.last
@@ -87,7 +98,7 @@ class Retrainer:
         """Freeze the accepted feedback and start a training process. Raises Conflict while one runs, BadInput without feedback."""
         with self._lock:
             self._refuse_second()
-            snapshot = freeze(accepted(self._store), self._home.snapshots)
+            snapshot = freeze_accepted(self._store, self._home.snapshots, self._demo.acceptance.caps())
             champion = self._experiments.champion
             run = TrainingRun(new_id("t"), "started", snapshot.id, len(snapshot.train), None, trigger, author)
             job = self._job(run, "retrain", champion, snapshot)

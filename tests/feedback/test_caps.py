@@ -86,9 +86,28 @@ def test_few_contributors_cannot_be_capped_and_it_is_said() -> None:
     assert found.few_contributors
     assert not found.met
     assert len(found.over) == 10
-    assert found.loosened["contributor"] == pytest.approx(2, rel=1e-3)
-    assert sum(found.weights) > 0
-    assert capped([Weighed(1.0, "only")]).weights[0] > 0
+    assert found.weights == (1.0,) * 100
+    assert capped([Weighed(1.0, "only")]).weights == (1.0,)
+
+
+def test_few_contributors_have_two_equal_shares_at_most() -> None:
+    """Five contributors, one with 40 of 50 examples: nobody has more than 2/5, so x = .4 (10 + x) leaves 6.67 of them (by hand)."""
+    examples = [Weighed(1.0, "busy")] * 40 + [Weighed(1.0, f"c{i % 4}") for i in range(10)]
+    found = capped(examples)
+    assert sum(found.weights[:40]) == pytest.approx(4 / 0.6, rel=1e-3)
+    assert set(found.weights[40:]) == {1.0}
+    assert found.loosened["contributor"] == pytest.approx(8)
+    assert [over.name for over in found.over] == ["busy", "c0", "c1", "c2", "c3"]
+
+
+def test_kinds_of_cohorts_are_capped_apart() -> None:
+    """One hour holds everybody and cannot be capped; that does not loosen the cap on the twelve networks, one of which floods."""
+    examples = [Weighed(1.0, f"a{i}", ("hour:9", "network:flood")) for i in range(200)]
+    examples += [Weighed(1.0, f"b{i}", ("hour:9", f"network:{i % 11}")) for i in range(110)]
+    found = capped(examples)
+    assert sum(found.weights[:200]) == pytest.approx(110 / 9, rel=1e-3)  # a tenth of all that is left, by hand
+    assert set(found.weights[200:]) == {1.0}
+    assert {(over.kind, over.name) for over in found.over} == {("cohort", "hour:9")}
 
 
 def test_reviewers_fill_no_cap() -> None:

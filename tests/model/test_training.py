@@ -130,11 +130,18 @@ def test_the_same_seed_gives_the_same_weights(text_demo: Demo, tiny_base: Path) 
 
 
 def test_weights_of_examples_weigh_in_the_loss() -> None:
-    """The loss is the weighted mean of the places' losses: by hand for one sure and one doubtful example."""
+    """The loss is the mean of the places' losses times their weights, by the mean weight of the whole training set: by hand."""
     logits = torch.tensor([[2.0, 0.0], [0.0, 0.0]])
     features = [{"labels": 0, "weight": 1.0}, {"labels": 1, "weight": 0.25}]
-    expected = (np.log(1 + np.exp(-2)) * 1.0 + np.log(2) * 0.25) / 1.25
+    expected = (np.log(1 + np.exp(-2)) * 1.0 + np.log(2) * 0.25) / 2
     assert float(weighted_loss(logits, features)) == pytest.approx(expected, rel=1e-6)
+    assert float(weighted_loss(logits, features, 0.5)) == pytest.approx(2 * expected, rel=1e-6)
+    tokens, rows = (
+        logits[:, None].expand(2, 3, 2),
+        [{"labels": [0, -100, -100], "weight": 1.0}, {"labels": [1, 1, 1], "weight": 0.25}],
+    )
+    by_place = (np.log(1 + np.exp(-2)) * 1.0 + 3 * np.log(2) * 0.25) / 4
+    assert float(weighted_loss(tokens, rows)) == pytest.approx(by_place, rel=1e-6)
 
 
 def test_a_loss_that_is_no_number_ends_in_words(text_demo: Demo, tiny_base: Path) -> None:
