@@ -18,30 +18,18 @@ from typing import Literal, NamedTuple
 from feedback import consensus, span_consensus
 from feedback.acceptance import Agreement, Opinion
 from feedback.errors import AmendError
-from feedback.records import Json, Review, Verdict, new_id
-from feedback.reliability import Reliability, TrustRule, reliability
+from feedback.heard import Heard, answers, records
+from feedback.records import Json, Review, Trap, Verdict, new_id
+from feedback.reliability import Reliability, TrustRule
 from feedback.store import Store
 from feedback.threshold import Bin, Threshold, ThresholdRule, calibration, supported, threshold
+from feedback.unanimous import changes, known_traps
 
 POLICY = "policy:reliability"
 _LOG = logging.getLogger(__name__)
 
 Kind = Literal["choice", "spans"]
 """How a task's outputs are compared: one label, or spans; the name of its widget."""
-
-
-class Heard(NamedTuple):
-    """One standing answer. `item` is the exact input as JSON text; `person` is whether a reviewer has judged it."""
-
-    id: str
-    contributor: str
-    item: str
-    output: str  # canonical JSON text
-    shown: str
-    policy: str  # this policy's standing verdict, "" for none
-    person: str  # a person's standing verdict, "" for none
-    settled: str  # the output that a person accepted, "" for none
-    trap: str  # the truth, where the item is a trap, else ""
 
 
 class Likeliest(NamedTuple):
@@ -56,6 +44,7 @@ class Standing(NamedTuple):
     """What the policy goes by now: the threshold with its source, the calibration on traps, and who is trusted."""
 
     rule: Literal["reliability", "agreement"]  # agreement: too few traps were answered
+    trap_answers: int
     threshold: Threshold
     calibration: tuple[Bin, ...]
     contributors: dict[str, Reliability]
@@ -64,26 +53,6 @@ class Standing(NamedTuple):
     def trusted(self) -> frozenset[str]:
         """Return the contributors whom the traps prove."""
         return frozenset(name for name, found in self.contributors.items() if found.trusted)
-
-
-# Answers of the blocked and of policies count nowhere. A person's verdict stands until it is reopened.
-_SQL = """
-WITH judged AS (
-    SELECT correction_id,
-        arg_max(verdict, created) FILTER (reviewer = 'policy:reliability' OR reviewer = 'policy:agreement') AS policy
-    FROM reviews WHERE starts_with(reviewer, 'policy:') GROUP BY correction_id)
-SELECT c.id, c.contributor, c.input::VARCHAR AS item, c.proposed::VARCHAR AS output, c.shown::VARCHAR AS shown,
-    coalesce(j.policy, '') AS policy,
-    CASE WHEN c.reviewer <> '' AND NOT starts_with(c.reviewer, 'policy:') THEN c.status ELSE '' END AS person,
-    CASE WHEN c.reviewer <> '' AND NOT starts_with(c.reviewer, 'policy:') AND c.status = 'accepted'
-        THEN c.output::VARCHAR ELSE '' END AS settled,
-    coalesce(t.output::VARCHAR, '') AS trap
-FROM current_corrections c
-LEFT JOIN judged j ON j.correction_id = c.id
-LEFT JOIN current_traps t ON t.active AND t.input_hash = c.input_hash AND t.input::VARCHAR = c.input::VARCHAR
-WHERE c.status <> 'withdrawn' AND NOT starts_with(c.contributor, 'policy:')
-ORDER BY c.created, c.id
-"""
 
 
 class Believing:
@@ -134,22 +103,37 @@ class Believing:
     # -- what ------------------------------------------------------------------------------------------------------
 
     def settle(self) -> list[Review]:
-        """Judge every standing answer and store the verdicts that changed; return them."""
+        """Judge every standing answer and store the verdicts that changed; return them.
+
+        Items that became traps, or are none any more, change who is believed: then it judges once more.
+        """
         with self._lock:
-            blocked = {
-                str(row["contributor"]) for row in self._store.rows("SELECT contributor FROM current_blocks WHERE blocked")
-            }
-            answers = [Heard(**row) for row in self._store.rows(_SQL)]
-            believed = [answer for answer in answers if answer.contributor not in blocked]
-            standing, likeliest = self._judge(believed)
-            verdicts = self._verdicts(believed, standing, likeliest)
-            for answer in answers:  # a block is not given away: they read the same as where nobody agrees
-                if answer.contributor in blocked and answer.policy == "accept" and not answer.person:
-                    verdicts[answer.id] = ("undecided", "not enough agreement")
-            reviews = [Review(new_id("r"), id_, verdict, None, POLICY, reason) for id_, (verdict, reason) in verdicts.items()]
-            if reviews:
-                self._store.add(*reviews)
-            return reviews
+            reviews, traps_changed = self._settle_once()
+            return [*reviews, *self._settle_once()[0]] if traps_changed else reviews
+
+    def _settle_once(self) -> tuple[list[Review], bool]:
+        blocked = {str(row["contributor"]) for row in self._store.rows("SELECT contributor FROM current_blocks WHERE blocked")}
+        heard = answers(self._store)
+        believed = [answer for answer in heard if answer.contributor not in blocked]
+        standing, likeliest = self._judge(believed)
+        reviews = self._verdicts(believed, standing, likeliest)
+        for answer in heard:  # a block is not given away: they read the same as where nobody agrees
+            if answer.contributor in blocked and answer.policy in ("accept", "amend") and not answer.person:
+                reviews.append(_review(answer.id, "undecided", "not enough agreement"))
+        traps = self._traps(believed, standing, likeliest)
+        if reviews or traps:
+            self._store.add(*reviews, *traps)
+        return reviews, bool(traps)
+
+    def _traps(self, believed: Sequence[Heard], standing: Standing, likeliest: dict[str, Likeliest]) -> list[Trap]:
+        if standing.rule == "agreement":
+            return []
+        sure = {
+            item: best.output
+            for item, best in likeliest.items()
+            if best.supported and best.probability >= standing.threshold.value
+        }
+        return changes(believed, sure, standing.trusted, known_traps(self._store))
 
     def settled_without(self, contributor: str) -> list[Review]:
         """Judge anew after a contributor was blocked, or is believed again: everybody they spoke beside is judged with it."""
@@ -157,66 +141,65 @@ class Believing:
 
     def standing(self) -> Standing:
         """Return what the policy goes by now, for the pages."""
-        answers = [Heard(**row) for row in self._store.rows(_SQL)]
-        return self._judge(answers)[0]
+        blocked = {str(row["contributor"]) for row in self._store.rows("SELECT contributor FROM current_blocks WHERE blocked")}
+        return self._judge([answer for answer in answers(self._store) if answer.contributor not in blocked])[0]
 
-    def _judge(self, answers: Sequence[Heard]) -> tuple[Standing, dict[str, Likeliest]]:
-        results: dict[str, list[bool]] = defaultdict(list)
-        for answer in answers:
-            if answer.trap:
-                results[answer.contributor].append(answer.output == answer.trap)
-            elif answer.person == "rejected":  # a reviewer's no is one more failed trap
-                results[answer.contributor].append(False)
-        people = {name: reliability(found, self._trust) for name, found in results.items()}
-        known = {answer.item: answer.trap or answer.settled for answer in answers if answer.trap or answer.settled}
+    def _judge(self, believed: Sequence[Heard]) -> tuple[Standing, dict[str, Likeliest]]:
+        people = {name: record.reliability for name, record in records(self._store, self._trust).items()}
+        telling = [answer for answer in believed if not answer.founding]
+        known = {answer.item: answer.trap or answer.settled for answer in telling if answer.trap or answer.settled}
         solve = _labels if self._kind == "choice" else _spans
         trusted = frozenset(name for name, found in people.items() if found.trusted)
-        likeliest, posteriors, right, claimed = solve(answers, known, trusted)
+        likeliest, posteriors, right, claimed = solve(telling, known, trusted)
         found = threshold(posteriors, right, claimed, self._rule)
-        enough = sum(answer.trap != "" for answer in answers) >= self._rule.few
-        rule: Literal["reliability", "agreement"] = "reliability" if enough else "agreement"
-        return Standing(rule, found, calibration(posteriors, right), people), likeliest
+        trap_answers = sum(answer.trap != "" for answer in telling)
+        rule: Literal["reliability", "agreement"] = "reliability" if trap_answers >= self._rule.few else "agreement"
+        return Standing(rule, trap_answers, found, calibration(posteriors, right), people), likeliest
 
-    def _verdicts(
-        self, answers: Sequence[Heard], standing: Standing, likeliest: dict[str, Likeliest]
-    ) -> dict[str, tuple[Verdict, str]]:
+    def _verdicts(self, believed: Sequence[Heard], standing: Standing, likeliest: dict[str, Likeliest]) -> list[Review]:
         by_item: dict[str, list[Heard]] = defaultdict(list)
-        for answer in answers:
-            if not answer.trap:  # nobody is told by a verdict which items were traps
+        for answer in believed:
+            if not answer.trap and not answer.founding:  # nobody is told by a verdict which items are traps
                 by_item[answer.item].append(answer)
-        made: dict[str, tuple[Verdict, str]] = {}
+        made: list[Review] = []
         for item, said in by_item.items():
             open_ = [answer for answer in said if not answer.person]
             if standing.rule == "agreement":
                 opinions = [Opinion(a.id, a.contributor, a.output, a.policy) for a in open_]
-                decided = self._agreement.decide(opinions)
-                made |= {
-                    id_: (verdict, f"{why}; too few trap items answered to weigh people")
-                    for id_, (verdict, why) in decided.items()
-                }
+                made += [
+                    _review(id_, verdict, f"{why}; too few trap items answered to weigh people")
+                    for id_, (verdict, why) in self._agreement.decide(opinions).items()
+                ]
             else:
-                made |= self._weighed(open_, said, likeliest[item], standing)
+                made += self._weighed(open_, said, likeliest[item], standing)
         return made
 
-    def _weighed(
-        self, open_: Sequence[Heard], said: Sequence[Heard], best: Likeliest, standing: Standing
-    ) -> dict[str, tuple[Verdict, str]]:
+    def _weighed(self, open_: Sequence[Heard], said: Sequence[Heard], best: Likeliest, standing: Standing) -> list[Review]:
         sure = best.probability >= standing.threshold.value and best.supported
         people = len({answer.contributor for answer in said})
         rule = f"{best.probability:.1%} likely; needed {standing.threshold.value:.1%}, set on {standing.threshold.judged} trap answers"
-        made: dict[str, tuple[Verdict, str]] = {}
+        joined = sure and best.output not in {answer.output for answer in said}
+        nearest = min(open_, key=lambda answer: _apart(answer.output, best.output), default=None) if joined else None
+        made: list[Review] = []
         for answer in open_:
             verdict: Verdict
-            if sure:
+            if answer is nearest:
+                verdict, why = "amend", "the likeliest answer joins what several said"
+            elif sure:
                 same = answer.output == best.output
                 verdict, why = ("accept", "the likeliest answer") if same else ("reject", "another answer is the likeliest")
-            elif people >= 2 or answer.policy in ("accept", "reject"):
+            elif people >= 2 or answer.policy in ("accept", "amend", "reject"):
                 verdict, why = "undecided", "not sure enough" if best.supported else "too few people to stand behind an answer"
             else:
                 continue
-            if answer.policy != verdict:
-                made[answer.id] = (verdict, f"{why} ({rule}; {people} contributors)")
+            output = best.output if verdict == "amend" else ""
+            if (answer.policy, answer.given) != (verdict, output):
+                made.append(_review(answer.id, verdict, f"{why} ({rule}; {people} contributors)", output))
         return made
+
+
+def _review(id_: str, verdict: Verdict, reason: str, output: str = "") -> Review:
+    return Review(new_id("r"), id_, verdict, json.loads(output) if output else None, POLICY, reason)
 
 
 Solved = tuple[dict[str, Likeliest], list[float], list[bool], list[float]]
@@ -243,16 +226,33 @@ def _spans(answers: Sequence[Heard], known: dict[str, str], trusted: frozenset[s
     said = [span_consensus.SpanAnswer(a.item, a.contributor, _triples(a.output), _triples(a.shown)) for a in answers]
     truth = {item: frozenset(_triples(output)) for item, output in known.items()}
     solved = span_consensus.batch(said, truth)
-    texts = {(a.item, frozenset(_triples(a.output))): a.output for a in answers}
+    sayers: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for answer in answers:
+        sayers[answer.item, answer.output].add(answer.contributor)
     leading = solved.leading()
     likeliest = {}
     for best in leading:
-        # An answer that nobody gave as a whole (the best parts of several) is accepted for nobody: a reviewer may give it.
-        output = texts.get((best.item, frozenset(best.spans)), "")
-        likeliest[best.item] = Likeliest(output, best.probability if output else 0.0, best.supported(trusted))
+        output = _canonical(best.spans)
+        who = sayers.get((best.item, output), set())
+        # What was shown, and nobody confirmed, is no answer. One that joins what several said is, if it corrects.
+        probability = best.probability if who or best.corrects else 0.0
+        likeliest[best.item] = Likeliest(
+            output, probability, best.supported(trusted) and (best.corrects or supported(who, trusted))
+        )
     held = [h for h in solved.held_out() if h.leading.corrects and h.leading.supported(trusted)]
     claimed = [b.probability for b in leading if b.item not in known and b.corrects and b.supported(trusted)]
     return likeliest, [h.leading.probability for h in held], [h.right for h in held], claimed
+
+
+def _canonical(spans: Sequence[span_consensus.Span]) -> str:
+    """Return an output of spans as the log holds it (store.py writes JSON this way)."""
+    ordered = [{"start": start, "end": end, "label": label} for start, end, label in sorted(spans)]
+    return json.dumps({"spans": ordered}, ensure_ascii=False, sort_keys=True)
+
+
+def _apart(one: str, two: str) -> int:
+    """Return how many spans stand in one of two outputs alone; 0 where outputs are no spans, which are never joined."""
+    return len(set(_triples(one)) ^ set(_triples(two)))
 
 
 def _triples(output: str) -> tuple[tuple[int, int, str], ...]:

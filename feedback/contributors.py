@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from feedback.errors import BadInput, NotFound
+from feedback.heard import TRAP_ANSWERS, Record, records
 from feedback.records import Block, Json, Status
 from feedback.reliability import Reliability, TrustRule, reliability
 from feedback.store import Store
@@ -90,20 +91,6 @@ class History(NamedTuple):
     versions: tuple[int, ...]  # that learned from any of their corrections
 
 
-# Only what a trap was asked for counts; one that is no trap any more (its truth was wrong) counts no more.
-_TRAPS = """
-SELECT c.contributor, c.created, c.output::VARCHAR = t.output::VARCHAR AS "right", t.input, t.output AS truth, c.output AS answer
-FROM asked a JOIN corrections c ON c.prediction_id = a.prediction_id AND c.contributor = a.contributor
-JOIN current_traps t ON t.input_hash = a.input_hash AND t.active
-ANTI JOIN withdrawals w ON w.correction_id = c.id
-WHERE a.kind = 'trap'
-"""
-_RESULTS = f"""
-SELECT contributor, created, "right", true AS trap FROM ({_TRAPS})
-UNION ALL
-SELECT contributor, reviewed, false, false FROM current_corrections WHERE status = 'rejected' AND NOT starts_with(reviewer, 'policy:')
-ORDER BY created
-"""
 _SUMMARIES = """
 WITH seen AS (
     SELECT contributor, min(created) AS first_seen, max(created) AS last_seen, count(*) AS predictions,
@@ -163,7 +150,7 @@ class Contributors:
             raise NotFound(f"no contributor {contributor!r}: erased, or never here", code="no_contributor")
         traps = [
             TrapAnswer(json.loads(r["input"]), json.loads(r["truth"]), json.loads(r["answer"]), bool(r["right"]), r["created"])
-            for r in self._store.rows(f"SELECT * FROM ({_TRAPS}) WHERE contributor = ? ORDER BY created DESC", [contributor])
+            for r in self._store.rows(f"SELECT * FROM ({TRAP_ANSWERS}) WHERE contributor = ? ORDER BY created DESC", [contributor])
         ]
         blocks = self._store.rows("SELECT * FROM blocks WHERE contributor = ? ORDER BY created DESC, rowid DESC", [contributor])
         taught = self._store.rows(
@@ -182,25 +169,18 @@ class Contributors:
     def _summaries(
         self, order: str, part: str, blocked_only: bool, only: str, limit: int, offset: int
     ) -> tuple[list[Summary], int]:
-        results: dict[str, list[bool]] = {}
-        trapped: dict[str, list[bool]] = {}
-        for row in self._store.rows(_RESULTS):
-            results.setdefault(str(row["contributor"]), []).append(bool(row["right"]))
-            if row["trap"]:
-                trapped.setdefault(str(row["contributor"]), []).append(bool(row["right"]))
-        found = {name: reliability(said, self._rule) for name, said in results.items()}
+        found = records(self._store, self._rule)
         rows = self._store.rows(
             f"{_SUMMARIES} ORDER BY {order}, contributor LIMIT $6 OFFSET $7",
-            [list(found), [each.lower for each in found.values()], only, part, blocked_only, limit, offset],
+            [list(found), [each.reliability.lower for each in found.values()], only, part, blocked_only, limit, offset],
         )
-        nothing = reliability([], self._rule)
+        nothing = Record(0, 0, reliability([], self._rule))
         total = int(rows[0]["everybody"]) if rows else 0
         made = []
         for row in rows:
             row.pop("everybody")
-            name = str(row["contributor"])
-            answers = trapped.get(name, [])
-            made.append(Summary(**row, traps=len(answers), traps_right=sum(answers), reliability=found.get(name, nothing)))
+            own = found.get(str(row["contributor"]), nothing)
+            made.append(Summary(**row, traps=own.traps, traps_right=own.right, reliability=own.reliability))
         return made, total
 
     def _said(self, contributor: str, limit: int) -> list[Said]:

@@ -41,9 +41,13 @@ class Snapshot(NamedTuple):
 
 
 def accepted(store: Store) -> list[Example]:
-    """Return the examples that stand accepted now, one an input: the newest acceptance wins, a person's before a policy's."""
+    """Return the examples that stand accepted now, one an input: the newest acceptance wins, a person's before a policy's.
+
+    The owner's gold items are never among them: a model that has learned its traps' answers would tell them to everybody.
+    """
     rows = store.rows(
-        """SELECT id, contributor, input, output, input_hash, confirmation FROM current_corrections
+        """SELECT id, contributor, input, output, input_hash, confirmation FROM current_corrections c
+           ANTI JOIN (SELECT input_hash FROM current_traps WHERE active AND source = 'gold') t ON t.input_hash = c.input_hash
            WHERE status = 'accepted'
            QUALIFY row_number() OVER (PARTITION BY input_hash
                ORDER BY (NOT starts_with(reviewer, 'policy:')) DESC, reviewed DESC, id) = 1

@@ -11,21 +11,31 @@ from model.data import load_gold
 from model.task import Task
 
 
-def lay_traps(demo: Demo, task: Task, store: Store) -> int:
-    """Store the demo's gold items that are no traps yet, or whose answer has changed; return how many that were.
+AUTHOR = "demo"
 
-    Raises BadDemo naming the file and the row that breaks a rule of the task.
+
+def lay_traps(demo: Demo, task: Task, store: Store) -> int:
+    """Store the demo's gold items that are no traps yet, or whose answer has changed; end those that have left the file.
+
+    Returns how many were stored or ended. A trap that a person has ended stays ended while its answer in the file stays the
+    same. Raises BadDemo naming the file and the row that breaks a rule of the task.
     """
-    if not demo.acceptance.gold:
-        return 0
     known = {
-        str(row["input_hash"]): json.loads(row["output"])
-        for row in store.rows("SELECT input_hash, output::VARCHAR AS output FROM current_traps WHERE active")
+        str(row["input_hash"]): row
+        for row in store.rows(
+            "SELECT input_hash, input::VARCHAR AS input, output::VARCHAR AS output, source, author, active FROM current_traps"
+        )
     }
-    fresh: list[Trap] = []
-    for example in load_gold(demo, task):
-        if known.get(example.input_hash) != example.output:
-            fresh.append(Trap(example.input_hash, example.input, example.output, "gold", "demo"))
-    if fresh:
-        store.add(*fresh)
-    return len(fresh)
+    gold = {example.input_hash: example for example in load_gold(demo, task)}
+    changed: list[Trap] = []
+    for hash_, example in gold.items():
+        was = known.get(hash_)
+        same = was is not None and was["source"] == "gold" and json.loads(was["output"]) == example.output
+        if not same or (was is not None and not was["active"] and was["author"] == AUTHOR):
+            changed.append(Trap(hash_, example.input, example.output, "gold", AUTHOR))
+    for hash_, was in known.items():
+        if hash_ not in gold and was["active"] and was["source"] == "gold" and was["author"] == AUTHOR:
+            changed.append(Trap(hash_, json.loads(was["input"]), json.loads(was["output"]), "gold", AUTHOR, active=False))
+    if changed:
+        store.add(*changed)
+    return len(changed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
@@ -12,6 +13,7 @@ from feedback.believing import POLICY, Believing
 from feedback.demo import AcceptanceSettings
 from feedback.desk import Desk
 from feedback.experiments import Experiments
+from feedback.heard import answers
 from feedback.records import Block, Correction, Json, Prediction, Trap, Visitor, input_hash, new_id
 from feedback.store import Store
 from tests.conftest import WordsModel
@@ -175,3 +177,106 @@ def test_asked_traps_count_as_traps(store: Store, experiments: Experiments, beli
     assert made is not None
     desk.correct(Visitor("u1"), made.id, {"label": "v2"})
     assert believing.standing().contributors["u1"].right == 1.0
+
+
+def test_an_amended_answer_is_its_giver_s_no_more(store: Store, desk: Desk, believing: Believing) -> None:
+    """A reviewer's own answer teaches that the contributor's was wrong; it is not taken for theirs."""
+    teach(store, {"good1": 1.0, "good2": 1.0})
+    made = say(store, "good1", "one", "v3")
+    desk.review("ann", made, "amend", {"label": "v2"})
+    (heard,) = [answer for answer in answers(store) if answer.id == made]
+    assert (json.loads(heard.output), json.loads(heard.settled)) == ({"label": "v3"}, {"label": "v2"})
+
+
+def test_what_everybody_says_becomes_a_trap_for_others(
+    store: Store, experiments: Experiments, believing: Believing, desk: Desk
+) -> None:
+    """Four alike, two of them proved by gold: a trap, which tests who is asked about it and nobody who made it."""
+    teach(store, {"good1": 1.0, "good2": 1.0})
+    for who in ("good1", "good2", "u3", "u4"):
+        say(store, who, "one", "v2")
+    believing.settle()
+    (trap,) = store.rows("SELECT * FROM current_traps WHERE source = 'unanimous'")
+    assert (json.loads(trap["output"]), trap["active"]) == ({"label": "v2"}, True)
+    assert statuses(store, "one") == dict.fromkeys(("good1", "good2", "u3", "u4"), "accepted")
+    assert "u3" not in believing.standing().contributors
+    before = believing.standing().contributors
+    asker = Asking(store, WordsModel(), experiments, AcceptanceSettings(), chance=random.Random(1))
+    truths = {
+        json.loads(row["input"]): json.loads(row["output"]) for row in store.rows("SELECT input, output FROM current_traps")
+    }
+    met = []
+    while (asked := asker.next(Visitor("new"))) is not None:
+        met.append(asked.input)
+        desk.correct(Visitor("new"), asked.id, truths[asked.input])
+    assert sorted(met) == sorted(truths)
+    assert (believing.standing().contributors["new"].answered, believing.standing().contributors["new"].wrong) == (13, 0)
+    assert believing.standing().contributors["good1"] == before["good1"]  # who made it is not credited with it
+    believing.settle()
+    assert statuses(store, "one")["new"] == "pending"  # nor does a verdict tell that it was a trap
+
+
+def test_no_trap_is_made_by_the_untested_by_confirming_or_by_most(store: Store, believing: Believing) -> None:
+    """Five strangers alike; four who confirm; four alike and one otherwise: none of them becomes a trap."""
+    teach(store, {"good1": 1.0, "good2": 1.0})
+    for who in ("s1", "s2", "s3", "s4", "s5"):
+        say(store, who, "strangers", "v2")
+    for who in ("good1", "good2", "s1", "s2"):
+        say(store, who, "confirmed", "v1")
+    for who, label in (("good1", "v2"), ("good2", "v2"), ("s1", "v2"), ("s2", "v2"), ("s3", "v3")):
+        say(store, who, "disputed", label)
+    believing.settle()
+    assert store.rows("SELECT * FROM traps WHERE source = 'unanimous'") == []
+
+
+def test_a_trap_ends_when_somebody_says_otherwise_or_who_made_it_is_blocked(
+    store: Store, desk: Desk, believing: Believing
+) -> None:
+    """A dispute, and a block that leaves three: the item is no trap any more, and is judged again like any other."""
+    teach(store, {"good1": 1.0, "good2": 1.0, "good3": 1.0})
+    for text in ("one", "two"):
+        for who in ("good1", "good2", "u3", "u4"):
+            say(store, who, text, "v2")
+    believing.settle()
+    assert len(store.rows("SELECT * FROM current_traps WHERE source = 'unanimous' AND active")) == 2
+    say(store, "good3", "one", "v3")
+    believing.settle()
+    assert [
+        json.loads(r["input"]) for r in store.rows("SELECT input FROM current_traps WHERE source = 'unanimous' AND active")
+    ] == ["two"]
+    assert set(statuses(store, "one")) == {"good1", "good2", "u3", "u4", "good3"}
+    store.add(Block("u4", True, "owner", "spam"))
+    believing.settle()
+    assert store.rows("SELECT * FROM current_traps WHERE source = 'unanimous' AND active") == []
+    assert statuses(store, "two")["u4"] == "undecided"
+    assert statuses(store, "two")["u3"] == "accepted"
+
+
+def test_what_several_found_apart_is_joined_for_the_nearest(store: Store) -> None:
+    """Each of four proved people misses one of two spans that others found: the joined answer is accepted once, as amended."""
+    policy = Believing(store, "spans")
+
+    def mark(who: str, text: str, *spans: tuple[int, int]) -> None:
+        output: Json = {"spans": [{"start": start, "end": end, "label": "Disease"} for start, end in spans]}
+        made = Prediction(new_id("p"), who, "", 0, "champion", 1, text, input_hash(text), {"spans": []}, 0.5, 20.0)
+        store.add(made, Correction(new_id("c"), made.id, who, output, not spans, edits=float(len(spans))))
+
+    people = ("good1", "good2", "good3", "good4", "good5", "good6")
+    for index in range(24):
+        text = f"asthma and gout in sentence {index}"
+        truth = {"spans": [{"start": 0, "end": 6, "label": "Disease"}, {"start": 11, "end": 15, "label": "Disease"}]}
+        store.add(Trap(input_hash(text), text, truth, "gold", "owner"))
+        for number, who in enumerate(people):
+            missed = (index + number) % 6 == 0  # people miss: that is what the traps teach of them
+            mark(who, text, *(((0, 6),) if missed else ((0, 6), (11, 15))))
+    for who, spans in (("good1", ((0, 7),)), ("good2", ((0, 7),)), ("good3", ((12, 16),)), ("good4", ((12, 16),))):
+        mark(who, "measles and mumps again", *spans)
+    policy.settle()
+    found = store.rows(
+        "SELECT status, output, reason FROM current_corrections WHERE input_hash = ?", [input_hash("measles and mumps again")]
+    )
+    accepted = [json.loads(row["output"]) for row in found if row["status"] == "accepted"]
+    both = {"spans": [{"start": 0, "end": 7, "label": "Disease"}, {"start": 12, "end": 16, "label": "Disease"}]}
+    assert accepted == [both]
+    assert [row["status"] for row in found].count("rejected") == 3
+    assert policy.settle() == []

@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from feedback.demo import Demo
+from feedback.desk import Desk
 from feedback.errors import BadDemo
+from feedback.records import Trap, Visitor, input_hash
 from feedback.store import Store
+from feedback.training_set import accepted
 from model.gold import lay_traps
 from model.task import task_type
 
@@ -50,3 +53,28 @@ def test_no_gold_file_is_no_trap(tmp_path: Path, store: Store) -> None:
         {"path": tmp_path / "t.toml", "name": "t", "task": "text_classification", "title": "T", "data": {"train": "x"}}
     )
     assert lay_traps(demo, task_type("text_classification")(("a", "b")), store) == 0
+
+
+def test_what_leaves_the_file_is_no_trap_any_more_and_what_a_person_ended_stays_ended(tmp_path: Path, store: Store) -> None:
+    """A line taken out ends its trap; one that staff ended is not laid again until its answer in the file changes."""
+    task = task_type("text_classification")(("good", "bad"))
+    rows = [{"text": "fine", "label": "good"}, {"text": "awful", "label": "bad"}]
+    lay_traps(demo_of(tmp_path, *rows), task, store)
+    assert lay_traps(demo_of(tmp_path, rows[0]), task, store) == 1
+    assert [row["input"] for row in store.rows("SELECT input FROM current_traps WHERE active")] == ['"fine"']
+    assert lay_traps(demo_of(tmp_path, *rows), task, store) == 1  # back in the file, back as a trap
+    store.add(Trap(input_hash("fine"), "fine", {"label": "good"}, "gold", "sue", active=False))
+    assert lay_traps(demo_of(tmp_path, *rows), task, store) == 0
+    assert lay_traps(demo_of(tmp_path, {"text": "fine", "label": "bad"}, rows[1]), task, store) == 1
+
+
+def test_gold_is_never_trained_on(store: Store, desk: Desk) -> None:
+    """A correction of a gold item's text, accepted by a reviewer, is no training example; once it is no trap, it is."""
+    ann = Visitor("u_ann")
+    made = desk.correct(ann, desk.predict(ann, "fine").id, {"label": "v2"})[0]
+    desk.review("sue", made.id, "accept")
+    assert len(accepted(store)) == 1
+    store.add(Trap(input_hash("fine"), "fine", {"label": "v2"}, "gold", "demo"))
+    assert accepted(store) == []
+    store.add(Trap(input_hash("fine"), "fine", {"label": "v2"}, "gold", "demo", active=False))
+    assert len(accepted(store)) == 1
