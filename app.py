@@ -28,6 +28,7 @@ from fastapi_offline import FastAPIOffline
 import analysis.panel
 import analysis.routes
 import feedback.contributors_panel
+import feedback.exchange_panel
 import feedback.panel
 import feedback.review_panel
 import feedback.routes
@@ -59,7 +60,7 @@ def create_app(house: House) -> FastAPI:
     frame = house.store.frame
     reader = Reader(frame, house.experiments.get, Replayer(frame, house.predictor.answers, house.predictor.edits))
     pilot = Autopilot(house.experiments, reader.shippable)
-    people = Room(house.room.contributors, house.room.blocking, house.room.alarms, house.room.trust)
+    people = Room(house.room.contributors, house.room.blocking, house.room.alarms, house.room.acceptances, house.room.trust)
 
     @contextlib.asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
@@ -83,7 +84,7 @@ def create_app(house: House) -> FastAPI:
     )
     for router in house.room.routers(house.predictor.task.widget):
         app.include_router(router)
-    app.include_router(model.routes.router(house.retrainer, house.experiments, house.versions))
+    app.include_router(model.routes.router(house.retrainer, house.experiments, house.versions, house.cleaner))
     app.include_router(analysis.routes.router(reader, feedback.routes.staff))
     app.include_router(login.router(house.staff, house.limits, words, identity.login_cookie(demo.name), demo.server.embed))
     problems.unknown_api(app)
@@ -145,6 +146,10 @@ def _studio(house: House, language: str, reader: Reader, people: Room) -> gr.Blo
                 language=language,
                 staff_of=_staff,
             )
+        with gr.Tab(say("studio.data")):
+            feedback.exchange_panel.build(
+                house.room, house.demo, widget=task.widget, labels=task.labels, words=house.words, language=language, staff_of=_staff
+            )  # fmt: skip
         with gr.Tab(say("studio.experiments")):
             analysis.panel.build(
                 say,

@@ -29,6 +29,7 @@ _SQL = """
 SELECT input::VARCHAR AS input, input_hash, output::VARCHAR AS output, contributor, variant, experiment, confirmation
 FROM current_corrections c
 WHERE status = 'accepted' AND NOT EXISTS (FROM uses u WHERE u.correction_id = c.id)
+    AND NOT starts_with(contributor, 'policy:') -- found by the cleaning in what the versions were trained on
 QUALIFY row_number() OVER (PARTITION BY c.input::VARCHAR, c.output::VARCHAR ORDER BY c.created) = 1
 ORDER BY created DESC LIMIT ?
 """

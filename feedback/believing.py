@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -27,6 +28,7 @@ from feedback.unanimous import changes, known_traps
 
 POLICY = "policy:reliability"
 _LOG = logging.getLogger(__name__)
+_REST = 4.0  # times as long as a judging took, until the next: a long log takes a fifth of a core at most
 
 Kind = Literal["choice", "spans"]
 """How a task's outputs are compared: one label, or spans; the name of its widget."""
@@ -90,15 +92,18 @@ class Believing:
         self._heard.set()
 
     def _watch(self) -> None:
+        took = 0.0
         while True:
             self._heard.wait()
-            if self._ended.wait(self._pause):
+            if self._ended.wait(max(self._pause, _REST * took)):
                 return
             self._heard.clear()
+            began = time.monotonic()
             try:
                 self.settle()
             except AmendError as error:  # the thread's outer edge: what is said next tries again
                 _LOG.warning("answers could not be judged: %s", error)
+            took = time.monotonic() - began
 
     # -- what ------------------------------------------------------------------------------------------------------
 

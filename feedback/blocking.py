@@ -22,10 +22,14 @@ class Affected(NamedTuple):
 
 
 class Blocking:
-    """Blocks and unblocks. `recompute(contributor)` judges again what a contributor had a say in; it is asked after each row."""
+    """Blocks and unblocks. `recompute(contributor)` judges again what a contributor had a say in; it is asked after each row.
 
-    def __init__(self, store: Store, recompute: Callable[[str], object]) -> None:
+    `screen` masks or refuses identifiers in reasons, as in what visitors write (masking.py).
+    """
+
+    def __init__(self, store: Store, recompute: Callable[[str], object], screen: Callable[[str], str] = str) -> None:
         self._store = store
+        self._screen = screen
         self._recompute = recompute
 
     def block(self, contributor: str, author: str, reason: str) -> Affected:
@@ -49,6 +53,7 @@ class Blocking:
             raise BadInput(
                 f"the reason has {len(reason)} characters: between 1 and {MAX_REASON} are needed", code="reason_needed"
             )
+        reason = self._screen(reason)
         there = self._store.rows(
             "SELECT 1 FROM predictions WHERE contributor = $1 UNION ALL SELECT 1 FROM corrections WHERE contributor = $1 LIMIT 1",
             [contributor],

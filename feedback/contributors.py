@@ -150,7 +150,9 @@ class Contributors:
             raise NotFound(f"no contributor {contributor!r}: erased, or never here", code="no_contributor")
         traps = [
             TrapAnswer(json.loads(r["input"]), json.loads(r["truth"]), json.loads(r["answer"]), bool(r["right"]), r["created"])
-            for r in self._store.rows(f"SELECT * FROM ({TRAP_ANSWERS}) WHERE contributor = ? ORDER BY created DESC", [contributor])
+            for r in self._store.rows(
+                f"SELECT * FROM ({TRAP_ANSWERS}) WHERE contributor = ? ORDER BY created DESC", [contributor]
+            )
         ]
         blocks = self._store.rows("SELECT * FROM blocks WHERE contributor = ? ORDER BY created DESC, rowid DESC", [contributor])
         taught = self._store.rows(

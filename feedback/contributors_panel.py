@@ -15,6 +15,7 @@ from feedback.demo import Demo
 from feedback.errors import Unauthorised
 from feedback.records import Json, text_of
 from feedback.reliability import TrustRule, numbers
+from feedback.standing import Acceptances, acceptance_words
 from feedback.widgets import widget_named
 from feedback.widgets.page import Answering, answering, component, facts_of, string
 from feedback.words import Say, Words
@@ -37,6 +38,7 @@ class Room(NamedTuple):
     contributors: Contributors
     blocking: Blocking
     alarms: Alarms
+    acceptances: Acceptances
     rule: TrustRule
 
 
@@ -120,7 +122,12 @@ def _calls(room: Room, words: Words, language: str, staff_of: StaffOf) -> list[A
         room.alarms.clear(string(data, "alarm"), author, string(data, "reason"), normal=data.get("normal") is True)
         return watched()
 
-    return [people, person, block, clear]
+    @call
+    def acceptance(data: Json, request: gr.Request) -> dict[str, Json]:
+        staff_of(request)
+        return acceptance_words(room.acceptances.now(), say)
+
+    return [people, person, block, clear, acceptance]
 
 
 def _person(room: Room, name: str, say: Say) -> dict[str, Json]:

@@ -93,7 +93,7 @@ class Desk:
         self._judge = judge or partial(apply_policy, store, policy)
         self._limits = limits
         self._max_comment = max_comment_chars
-        self.reviewing = Reviewing(store, model, self._judge)
+        self.reviewing = Reviewing(store, model, self._judge, screen=screen)
 
     # -- visitors ------------------------------------------------------------------------------------------------
 

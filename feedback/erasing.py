@@ -87,13 +87,15 @@ class Eraser:
         cards: Cards,
         reconsider: Callable[[str, str], object],
         interrupt: Callable[[frozenset[str]], object] = lambda _: None,
+        lock: threading.Lock | None = None,
     ) -> None:
         self._home = home
         self._store = store
         self._cards = cards
         self._reconsider = reconsider
         self._interrupt = interrupt
-        self.lock = threading.Lock()  # one erasure, or one look of the retention, at a time
+        # One erasure, or one look of the retention, at a time; and no training begins or ends in the midst of it.
+        self.lock = lock or threading.Lock()
 
     def erase(self, contributor: str, author: str = SELF) -> Erased:
         """Erase everything this contributor gave. Raises NotFound where the log has nothing of them, StorageFull.

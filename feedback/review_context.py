@@ -63,6 +63,7 @@ def answers_to(store: Store, correction_id: str) -> list[VersionAnswer]:
         """WITH it AS (SELECT input_hash, input::VARCHAR AS text FROM current_corrections WHERE id = ?)
            SELECT version, arg_max(output, created) AS output, arg_max(confidence, created) AS confidence
            FROM predictions p JOIN it ON it.input_hash = p.input_hash AND it.text = p.input::VARCHAR
+           WHERE NOT starts_with(p.contributor, 'policy:') -- what the cleaning shows is no version's answer
            GROUP BY version ORDER BY version DESC""",
         [correction_id],
     )
@@ -90,7 +91,7 @@ def others_on(store: Store, correction_id: str, reviewer: str) -> Others:
     )
     alike = store.rows(
         f"""WITH {OPEN} SELECT id FROM open_ones WHERE input_hash = ? AND input::VARCHAR = ? AND proposed::VARCHAR = ?
-            AND id <> ? ORDER BY created, id""",
+            AND id <> ? AND NOT starts_with(contributor, 'policy:') ORDER BY created, id""",
         [it["input_hash"], it["input"], it["proposed"], correction_id],
     )
     return Others(
@@ -120,6 +121,7 @@ def unanimous(store: Store, limit: int | None = None) -> list[Unanimous]:
                    list(o.id ORDER BY o.created, o.id) AS corrections
             FROM alike a JOIN open_ones o
                 ON o.input_hash = a.input_hash AND o.input::VARCHAR = a.text AND o.proposed::VARCHAR = a.output
+                AND NOT starts_with(o.contributor, 'policy:')
             GROUP BY a.input_hash, a.text, a.output, a.people ORDER BY a.input_hash, a.text LIMIT ?""",
         [2**31 if limit is None else limit],
     )

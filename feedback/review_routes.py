@@ -33,7 +33,10 @@ class ReviewOut(BaseModel):
 
 
 class WaitingOut(BaseModel):
-    """One correction in the reviewers' queue; `reasons` say why it comes where it does (see feedback/review_value.py)."""
+    """One correction in the reviewers' queue; `reasons` say why it comes where it does (see feedback/review_value.py).
+
+    `cleaning`: `shown` is the label as it stands in the data, and `proposed` a model's that had not learned from the text.
+    """
 
     id: str
     input: Any
@@ -48,6 +51,7 @@ class WaitingOut(BaseModel):
     created: datetime
     value: float
     reasons: list[str]
+    cleaning: bool
 
 
 class UnanimousOut(BaseModel):

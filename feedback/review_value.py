@@ -36,7 +36,9 @@ RARE_FROM = 0.3  # the rarity from which the page gives it as a reason: fewer th
 class Waiting(NamedTuple):
     """One correction in the reviewers' queue. It holds nothing that other people said: a reviewer judges blind.
 
-    `reasons`: why it comes where it does, of undecided, disagreement, unsure, offered, rare, correction.
+    `reasons`: why it comes where it does, of undecided, disagreement, unsure, offered, rare, correction, cleaning.
+    `cleaning`: nobody said it: a search for wrong labels found it. `shown` is then the label as it stands, `proposed` what a
+    model says that had not learned from the text, `confidence` what that model gives the label as it stands.
     """
 
     id: str
@@ -52,6 +54,7 @@ class Waiting(NamedTuple):
     created: datetime
     value: float = 0.0
     reasons: tuple[str, ...] = ()
+    cleaning: bool = False
 
 
 # What is open to a reviewer, whoever asks: the one definition for the queue, the counts and bulk acceptance.
@@ -60,9 +63,9 @@ OPEN = """open_ones AS (
     AND contributor NOT IN (SELECT contributor FROM current_blocks WHERE blocked)
     AND prediction_id NOT IN (SELECT prediction_id FROM asked WHERE kind = 'trap'))"""
 
-# A contributor's newest standing opinion on a text; a text is its canonical JSON, so that offsets mean the same.
+# A person's newest standing opinion on a text (the cleaning is none); a text is its canonical JSON, so that offsets mean the same.
 OPINIONS = """opinions AS (
-    SELECT * FROM current_corrections WHERE status <> 'withdrawn'
+    SELECT * FROM current_corrections WHERE status <> 'withdrawn' AND NOT starts_with(contributor, 'policy:')
     AND contributor NOT IN (SELECT contributor FROM current_blocks WHERE blocked)
     QUALIFY row_number() OVER (PARTITION BY input_hash, input::VARCHAR, contributor ORDER BY created DESC, id DESC) = 1)"""
 
@@ -91,7 +94,7 @@ parts AS (
     FROM open_ones o LEFT JOIN spread s ON s.input_hash = o.input_hash AND s.text = o.input::VARCHAR
     LEFT JOIN rare r ON r.id = o.id)
 SELECT id, input, shown, proposed, confirmation, comment, status, confidence, variant, version, created,
-       disagreement, rarity, offered,
+       contributor = 'policy:clean' AS cleaning, disagreement, rarity, offered,
        1.0 * disagreement + 0.5 * (1 - confidence) + 0.3 * (NOT confirmation)::INTEGER + 0.3 * offered::INTEGER
        + 0.3 * rarity AS value
 FROM parts WHERE len(?) = 0 OR id IN (SELECT unnest(?)) ORDER BY status = 'undecided' DESC, value DESC, created, id LIMIT ?"""
@@ -145,10 +148,11 @@ def _waiting(row: dict[str, Any]) -> Waiting:
     given = {
         "undecided": row["status"] == "undecided",
         "disagreement": row["disagreement"] > 0,
-        "unsure": row["confidence"] < UNSURE_BELOW,
+        "unsure": row["confidence"] < UNSURE_BELOW and not row["cleaning"],
         "offered": row["offered"],
         "rare": row["rarity"] >= RARE_FROM,
-        "correction": not row["confirmation"],
+        "correction": not row["confirmation"] and not row["cleaning"],
+        "cleaning": row["cleaning"],
     }
     kept = {name: row[name] for name in Waiting._fields if name in row}
     parsed = {name: json.loads(row[name]) for name in ("input", "shown", "proposed")}

@@ -43,6 +43,7 @@ class Reviewing:
     """The reviewers' work over one log. Safe to use from many threads.
 
     `reopened(input_hash, input_json)` is called after a verdict was taken back: the policy may have its word again.
+    `screen` masks or refuses identifiers in reasons, which contributors read, as in what visitors write (masking.py).
     """
 
     def __init__(
@@ -51,10 +52,13 @@ class Reviewing:
         model: Checking,
         reopened: Callable[[str, str], object] = lambda input_hash, input_json: None,
         leases: Leases | None = None,
+        *,
+        screen: Callable[[str], str] = str,
     ) -> None:
         self.store = store
         self._model = model
         self._reopened = reopened
+        self._screen = screen
         self._lock = threading.Lock()  # between what is read and the verdict that stands on it
         self._ranked = Ranking(store)
         self.leases = leases or Leases()
@@ -97,6 +101,7 @@ class Reviewing:
             raise BadInput(f"unknown verdict {verdict!r}: available are {', '.join(VERDICTS)}")
         if len(reason) > MAX_REASON_CHARS:
             raise TooLarge(f"the reason has {len(reason)} characters; at most {MAX_REASON_CHARS} are kept")
+        reason = self._screen(reason)
         if (verdict == "amend") != (output is not None):
             raise BadInput("an output belongs to the verdict 'amend', and to it alone")
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -27,6 +28,8 @@ from feedback.contributors import Contributors
 from feedback.demo import Demo
 from feedback.desk import Desk, Model
 from feedback.erasing import Cards, Eraser
+from feedback.exchange.conll import Words as Cut
+from feedback.exchange.conll import plain_words
 from feedback.exchange.incoming import Importer
 from feedback.exchange.uploads import Uploads
 from feedback.experiments import Experiments
@@ -36,6 +39,7 @@ from feedback.masking import Checking, Screen
 from feedback.pairs import Pairs
 from feedback.reliability import TrustRule
 from feedback.retention import Retention
+from feedback.standing import Acceptances
 from feedback.store import Store
 from feedback.words import Words
 
@@ -54,11 +58,14 @@ class Room(NamedTuple):
     pairs: Pairs
     asking: Asking
     importer: Importer
+    uploads: Uploads
+    cut: Cut
     eraser: Eraser
     retention: Retention
     contributors: Contributors
     blocking: Blocking
     alarms: Alarms
+    acceptances: Acceptances
     trust: TrustRule
 
     def begin(self) -> None:
@@ -78,14 +85,13 @@ class Room(NamedTuple):
 
     def routers(self, kind: Kind) -> list[APIRouter]:
         """Return this room's HTTP routes."""
-        uploads = Uploads(self.home.directory / "imports")
         return [
             routes.router(self.desk, self.store, self.home.backups),
             review_routes.router(self.desk.reviewing, self.store),
             pair_routes.router(self.pairs),
             asking_routes.router(self.asking),
-            contributor_routes.router(self.contributors, self.blocking, self.alarms, self.trust),
-            exchange_routes.router(self.importer, self.store, uploads, widget=kind, rename=self.demo.rename),
+            contributor_routes.router(self.contributors, self.blocking, self.alarms, self.acceptances, self.trust),
+            exchange_routes.router(self.importer, self.store, self.uploads, widget=kind, rename=self.demo.rename, words=self.cut),
             privacy_routes.router(self.eraser, self.store, self.demo, self.limits, self.words, f"amend_{self.demo.name}"),
             experiment_routes.router(self.experiments, self.demo.experiment.declared()),
         ]
@@ -103,8 +109,13 @@ def open_room(
     cards: Cards,
     interrupt: Callable[[frozenset[str]], object],
     tell: Callable[..., Any],
+    cut: Cut = plain_words,
+    erasing: threading.Lock | None = None,
 ) -> Room:
-    """Wire the room. `cards`, `interrupt` and `tell` are what erasing and alarms need of the model room and the webhook."""
+    """Wire the room. `cards`, `interrupt` and `tell` are what erasing and alarms need of the model room and the webhook.
+
+    `cut` cuts a text into words as the task does. `erasing` is held by an erasure, and by a training while it begins and ends.
+    """
     settings, limits = demo.acceptance, Limits(demo.limits)
     screen = Screen(demo.privacy.identifiers)
     screened = Checking(model, screen)
@@ -115,7 +126,7 @@ def open_room(
     if settings.policy == "reliability":
         believing = Believing(store, kind, settings.agree, settings.precision)
         judge, recompute = believing.heard, believing.settled_without
-    eraser = Eraser(home, store, cards, judge, interrupt)
+    eraser = Eraser(home, store, cards, judge, interrupt, erasing)
     trust = TrustRule()
     return Room(
         store=store,
@@ -134,11 +145,14 @@ def open_room(
         importer=Importer(
             store, screened, experiments, partial(_each, judge), max_comment_chars=demo.limits.max_comment_chars, screen=screen.text
         ),
+        uploads=Uploads(home.directory / "imports"),
+        cut=cut,
         eraser=eraser,
         retention=Retention(demo.privacy, home, store, eraser, cards),
         contributors=Contributors(store, trust),
-        blocking=Blocking(store, recompute),
+        blocking=Blocking(store, recompute, screen.text),
         alarms=Alarms(store, home.directory / "alarms.json", tell),
+        acceptances=Acceptances(store, settings, believing),
         trust=trust,
     )  # fmt: skip
 

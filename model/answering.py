@@ -11,7 +11,7 @@ import torch
 
 from feedback.records import Answer, Json, text_of
 from model.base import Model, load_model
-from model.batches import logits_of, tokenize
+from model.batches import logits_of, tokenize, words_of
 from model.card import read_card
 from model.methods import device_of, fast_bf16
 from model.task import Encoded, Task
@@ -37,6 +37,12 @@ class Answerer:
             self.task.decode([input_], [encoded], [row], chosen)[0]
             for input_, encoded, row, chosen in zip(inputs, encodings, logits, settings, strict=True)
         ]
+
+    def words(self, text: str) -> list[tuple[int, int]]:
+        """Return the words of a text as the tokenizer cuts them: (start, end) in code points, end exclusive."""
+        with self._lock:
+            (encoded,) = tokenize(self.model.tokenizer, [text])
+        return [(word.start, word.end) for word in words_of(text, encoded)]
 
     def logits(self, inputs: Sequence[Json]) -> tuple[list[Encoded], list[np.ndarray]]:
         """Return tokens and logits of whole inputs, columns in the order of the task's config labels."""

@@ -25,6 +25,14 @@ class Specials(NamedTuple):
     after: list[int]
 
 
+class Word(NamedTuple):
+    """One word: its place in the text (code points, end exclusive, no white space) and its first token."""
+
+    start: int
+    end: int
+    token: int
+
+
 def specials(tokenizer: Any) -> Specials:
     """Return what the tokenizer puts around a text, found by asking it for one."""
     bare = tokenizer("a", add_special_tokens=False)["input_ids"]
@@ -55,6 +63,25 @@ def tokenize(tokenizer: Any, texts: Sequence[str]) -> list[Encoded]:
         Encoded(list(e.ids), [(int(a), int(b)) for a, b in e.offsets], list(e.word_ids), windows(len(e.ids), room), unknown)
         for e in batch.encodings
     ]
+
+
+def words_of(text: str, encoded: Encoded) -> list[Word]:
+    """Return the words of a text, trimmed of white space; a token without characters belongs to none."""
+    words: list[Word] = []
+    last: int | None = None
+    for token, (number, (start, end)) in enumerate(zip(encoded.words, encoded.offsets, strict=True)):
+        while start < end and text[start].isspace():
+            start += 1
+        while start < end and text[end - 1].isspace():
+            end -= 1
+        if number is None or start >= end:
+            continue
+        if number == last:
+            words[-1] = words[-1]._replace(end=max(words[-1].end, end))
+        else:
+            words.append(Word(start, end, token))
+        last = number
+    return words
 
 
 def windows(tokens: int, room: int) -> list[tuple[int, int, int, int]]:

@@ -55,6 +55,7 @@ class Card:
     rename: Mapping[str, str] = field(default_factory=dict)
     source: str = ""  # of an added version: where it was copied from
     trigger: str = ""
+    passed_over: int | None = None  # the champion whose weights it did not start from: they had learned from what was erased
     erased: tuple[str, ...] = ()  # ids of the erasures whose contributors' feedback it had learned from
 
     @property

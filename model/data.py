@@ -51,13 +51,17 @@ def load_seed(demo: Demo, labels: Sequence[str] | None = None) -> tuple[Task, Se
     if not chosen:
         raise BadDemo(f"{demo.path}: labels is missing, and neither the data nor the model names any")
     task = kind(chosen, demo.limits.max_chars, demo.fallback_label)
-    examples = {part: [_example(task, row) for row in found] for part, found in rows.items()}
-    seed = _parted(examples, demo.data)
+    seed = _parted(_checked(task, rows), demo.data)
     if demo.data.train and not seed.train:
         raise BadDemo(
             f"{demo.resolve(demo.data.train)}: no training example is left; add examples, or give validation and test files"
         )
     return task, seed
+
+
+def seed_as_written(demo: Demo, task: Task) -> dict[str, list[Example]]:
+    """Return the seed examples by the part they fall in, texts that are there twice included. Raises BadDemo like `load_seed`."""
+    return _dealt(_checked(task, {part: _rows(demo, part) for part in ("train", "validation", "test")}), demo.data)
 
 
 def load_gold(demo: Demo, task: Task) -> list[Example]:
@@ -74,6 +78,10 @@ def task_of(demo: Demo) -> Task:
     if demo.labels:
         return task_type(demo.task)(demo.labels, demo.limits.max_chars, demo.fallback_label)
     return load_seed(demo)[0]
+
+
+def _checked(task: Task, rows: dict[str, list[Row]]) -> dict[str, list[Example]]:
+    return {part: [_example(task, row) for row in found] for part, found in rows.items()}
 
 
 def _rows(demo: Demo, part: str) -> list[Row]:
@@ -122,7 +130,7 @@ def _example(task: Task, row: Row) -> Example:
     return Example(text, output, input_hash=input_hash(text))
 
 
-def _parted(examples: dict[str, list[Example]], settings: DataSettings) -> SeedData:
+def _dealt(examples: dict[str, list[Example]], settings: DataSettings) -> dict[str, list[Example]]:
     parts: dict[str, list[Example]] = {"train": [], "validation": list(examples["validation"]), "test": list(examples["test"])}
     for example in examples["train"]:
         place = bucket_of(example.input_hash)
@@ -132,6 +140,11 @@ def _parted(examples: dict[str, list[Example]], settings: DataSettings) -> SeedD
             parts["validation"].append(example)
         else:
             parts["train"].append(example)
+    return parts
+
+
+def _parted(examples: dict[str, list[Example]], settings: DataSettings) -> SeedData:
+    parts = _dealt(examples, settings)
     seen: set[str] = set()
     duplicates = 0
     for name in ("test", "validation", "train"):

@@ -10,7 +10,6 @@ from feedback.store import Store
 from model.data import load_gold
 from model.task import Task
 
-
 AUTHOR = "demo"
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from typing import NamedTuple
 
 from feedback.asking import Asking
 from feedback.demo import Demo
 from feedback.desk import Desk
+from feedback.errors import NotFound
 from feedback.experiments import Experiments
 from feedback.home import Home
 from feedback.limits import Limits
@@ -16,6 +19,8 @@ from feedback.staff import Staff
 from feedback.store import Store
 from feedback.webhook import Webhook
 from feedback.words import Words
+from model.cleaner import Cleaner
+from model.data import task_of
 from model.gold import lay_traps
 from model.retrain import Retrainer
 from model.serve import Predictor
@@ -38,6 +43,7 @@ class House(NamedTuple):
     webhook: Webhook
     staff: Staff
     words: Words
+    cleaner: Cleaner
 
     @property
     def desk(self) -> Desk:
@@ -67,6 +73,7 @@ class House(NamedTuple):
     def close(self) -> None:
         """Stop watching and predicting, then close the log."""
         self.room.close()
+        self.cleaner.close()
         self.retrainer.close()
         self.predictor.close()
         self.store.close()
@@ -86,25 +93,32 @@ def open_house(demo: Demo, home: Home, words: Words) -> House:
             if declared:
                 experiments.declare(declared)
         card = versions.card(experiments.champion)
-        labels, fallback = demo.labels or card.labels, demo.fallback_label or card.fallback_label
+        found = tuple(dict.fromkeys((*task_of(demo).labels, *card.labels)))  # the data may have grown a label since
+        labels, fallback = demo.labels or found, demo.fallback_label or card.fallback_label
         task = task_type(demo.task)(labels, demo.limits.max_chars, fallback)
         lay_traps(demo, task, store)
         predictor = Predictor(versions, task=task, queue=demo.limits.queue)
         for version in experiments.serving():
             predictor.warm(version)
         experiments.before_serving(lambda variant: predictor.warm(variant.version, variant.settings))
-        webhook = Webhook(demo.server.webhook, demo.name)
-        retrainer = Retrainer(demo, home, store, experiments, versions, webhook)
+        webhook, erasing = Webhook(demo.server.webhook, demo.name), threading.Lock()
+        retrainer = Retrainer(demo, home, store, experiments, versions, webhook, erasing)
 
         def interrupt(snapshots: frozenset[str]) -> None:
             for run in retrainer.runs(1):
                 if run["state"] == "started" and run["snapshot"] in snapshots:
-                    retrainer.cancel(run["id"], "policy:erasure")
+                    # While the app closes the run is gone already; the next start begins it anew, from what is left.
+                    with contextlib.suppress(NotFound):
+                        retrainer.cancel(run["id"], "policy:erasure")
 
         room = open_room(
-            demo, home, store, predictor, task.widget, experiments, words, cards=versions, interrupt=interrupt, tell=webhook.tell
-        )
+            demo, home, store, predictor, task.widget, experiments, words,
+            cards=versions, interrupt=interrupt, tell=webhook.tell,
+            cut=lambda text: predictor.words(experiments.champion, text), erasing=erasing,
+        )  # fmt: skip
     except BaseException:
         store.close()
         raise
-    return House(demo, home, store, versions, predictor, experiments, retrainer, room, webhook, Staff(home), words)
+    return House(
+        demo, home, store, versions, predictor, experiments, retrainer, room, webhook, Staff(home), words, Cleaner(demo, store)
+    )

@@ -34,6 +34,7 @@ class Job:
     snapshot: str | None = None
     trigger: str = ""
     candidate: str | None = None
+    passed_over: int | None = None  # the champion, where it learned from what was erased since and `parent` is an ancestor of it
 
     def to_json(self) -> str:
         """Return the job as JSON."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import subprocess
 import threading
@@ -23,6 +24,8 @@ from feedback.store import Store
 from feedback.training_set import Snapshot, freeze_accepted, read_snapshot, weighing_of
 from feedback.webhook import Delivery, Webhook
 from model.job import Job, Kind
+from model.ledger import Ledger, ledger_of
+from model.lineage import carries_erased, clean_parent
 from model.process import Progress, RunDirectory
 from model.versions import Card, Versions
 
@@ -31,10 +34,21 @@ _TICK_SECONDS = 5.0
 
 
 class Retrainer:
-    """Starts, watches, cancels and ends retrainings; one at a time. Safe to use from many threads."""
+    """Starts, watches, cancels and ends retrainings; one at a time. Safe to use from many threads.
+
+    `erasing` is the lock that an erasure holds (erasing.py): a run begins, and its version is registered, before or after
+    an erasure and never in the midst of one. It is taken before this one's own lock, as an erasure does that cancels a run.
+    """
 
     def __init__(
-        self, demo: Demo, home: Home, store: Store, experiments: Experiments, versions: Versions, webhook: Webhook | None = None
+        self,
+        demo: Demo,
+        home: Home,
+        store: Store,
+        experiments: Experiments,
+        versions: Versions,
+        webhook: Webhook | None = None,
+        erasing: threading.Lock | None = None,
     ) -> None:
         self._demo = demo
         self._home = home
@@ -42,6 +56,7 @@ class Retrainer:
         self._experiments = experiments
         self._versions = versions
         self._webhook = webhook or Webhook("", demo.name)
+        self._erasing = erasing or threading.Lock()
         self._lock = threading.RLock()
         self._process: subprocess.Popen[bytes] | None = None
         self._run: TrainingRun | None = None
@@ -62,11 +77,18 @@ class Retrainer:
         return None if run is None else self._directory(run.id).progress()
 
     def waiting(self) -> Card | None:
-        """Return the passed candidate that waits for its turn: the newest one that no experiment has tried."""
+        """Return the passed candidate that waits for its turn: the newest one that no experiment has tried.
+
+        One that carries what was erased since is left out: the next retraining makes one that does not.
+        """
         tried = {variant.version for experiment in self._experiments.all() for variant in experiment.variants}
         tried.add(self._experiments.champion)
         tried |= {int(row["version"]) for row in self._store.rows("SELECT DISTINCT version FROM promotions")}
-        newer = [card for card in self._versions.cards() if card.number > max(tried) and card.verdict == "passed"]
+        cards, erased = self._lineage()
+        newer = [
+            card for card in cards.values()
+            if card.number > max(tried) and card.verdict == "passed" and not carries_erased(card.number, cards, erased)
+        ]  # fmt: skip
         return newer[-1] if newer else None
 
     def feedback(self) -> tuple[int, int]:
@@ -88,6 +110,10 @@ class Retrainer:
         """Return how the feedback that a version learned was weighed (weighing.Round.told); empty where nothing tells."""
         return weighing_of(self._home.snapshots / card.snapshot) if card.snapshot else {}
 
+    def ledger(self, card: Card) -> Ledger | None:
+        """Return how often the items had judged that judged a version; None where no gate did."""
+        return ledger_of(self._store, card)
+
     def last_delivery(self) -> Delivery | None:
         """Return how the last message to the webhook went."""
         return self._webhook.last
@@ -95,18 +121,26 @@ class Retrainer:
     # -- acting --------------------------------------------------------------------------------------------------
 
     def start(self, trigger: str, author: str) -> TrainingRun:
-        """Freeze the accepted feedback and start a training process. Raises Conflict while one runs, BadInput without feedback."""
-        with self._lock:
+        """Freeze the accepted feedback and start a training process. Raises Conflict while one runs, BadInput without feedback.
+
+        It starts from the champion's weights, or from its newest ancestor's that carry nothing erased (lineage.py).
+        """
+        with self._erasing, self._lock:
             self._refuse_second()
-            snapshot = freeze_accepted(self._store, self._home.snapshots, self._demo.acceptance.caps())
             champion = self._experiments.champion
-            run = TrainingRun(new_id("t"), "started", snapshot.id, len(snapshot.train), None, trigger, author)
+            parent = clean_parent(champion, *self._lineage())
+            snapshot = freeze_accepted(self._store, self._home.snapshots, self._demo.acceptance.caps())
+            passed = parent != champion
+            detail = f"from version {parent}: version {champion} learned from what was erased since" if passed else ""
+            run = TrainingRun(new_id("t"), "started", snapshot.id, len(snapshot.train), None, trigger, author, detail)
             job = self._job(run, "retrain", champion, snapshot)
+            if passed:
+                job = replace(job, parent=str(self._versions.path(parent)), parent_version=parent, passed_over=champion)
             return self._launch(run, job)
 
     def add(self, directory: Path, author: str) -> TrainingRun:
         """Gate a foreign checkpoint and register it like a retrained one."""
-        with self._lock:
+        with self._erasing, self._lock:
             self._refuse_second()
             run = TrainingRun(
                 new_id("t"), "started", self._newest_snapshot(), 0, None, "added", author, f"added from {directory}"
@@ -118,7 +152,7 @@ class Retrainer:
 
     def regate(self, number: int, author: str) -> TrainingRun:
         """Gate a registered version against the champion of today; its card gets the new result."""
-        with self._lock:
+        with self._erasing, self._lock:
             self._refuse_second()
             card = self._versions.card(number)
             detail = f"gate of version {number} against the champion of today"
@@ -242,6 +276,11 @@ class Retrainer:
         if self._stopping.is_set():
             raise Busy("the app is stopping")
 
+    def _lineage(self) -> tuple[dict[int, Card], set[int]]:
+        """Return the cards by number, and the numbers of the versions that erasures name."""
+        named = self._store.rows("SELECT versions FROM erasures")
+        return {card.number: card for card in self._versions.cards()}, {n for row in named for n in json.loads(row["versions"])}
+
     def _job(self, run: TrainingRun, kind: Kind, champion: int, snapshot: Snapshot | None) -> Job:
         directory = self._directory(run.id)
         directory.path.mkdir(parents=True)
@@ -274,24 +313,30 @@ class Retrainer:
 
     def _watch(self, run: TrainingRun, process: subprocess.Popen[bytes]) -> None:
         status = process.wait()
-        directory = self._directory(run.id)
         if self._stopping.is_set() and status != 0:
             self._run = self._process = None
             return  # the row stays "started": the next start takes it up
+        with self._erasing:  # an erasure has cancelled the run by now, or will find its version and the uses of it
+            ended = self._ended(run, status)
+            try:
+                self._store.add(ended)
+            except AmendError as error:  # a full disk: the next start finds the run "started" and takes it up
+                _log.error("the end of training %s (%s) could not be stored: %s", run.id, ended.state, error)
+            finally:
+                self._run = self._process = None
+        self._webhook.tell("candidate", run=run.id, state=ended.state, version=ended.version, detail=ended.detail)
+        self._offer_waiting()
+
+    def _ended(self, run: TrainingRun, status: int) -> TrainingRun:
+        """Register what came out, unless the run was cancelled in its last moment; return the run in its last state."""
+        directory = self._directory(run.id)
         try:
-            ended = self._register(run, directory.candidate) if status == 0 else self._failed(run, status)
+            done = status == 0 and not self._cancelled_by
+            return self._register(run, directory.candidate) if done else self._failed(run, status)
         except Exception as error:  # noqa: BLE001  # the thread's outer edge: whatever it is, the run must end and say so
             _log.exception("training %s could not be registered", run.id)
             directory.drop_candidate()
-            ended = replace(run, state="failed", detail=f"trained, but not registered: {error}", created=now())
-        try:
-            self._store.add(ended)
-        except AmendError as error:  # a full disk: the next start finds the run "started" and takes it up
-            _log.error("the end of training %s (%s) could not be stored: %s", run.id, ended.state, error)
-        finally:
-            self._run = self._process = None
-        self._webhook.tell("candidate", run=run.id, state=ended.state, version=ended.version, detail=ended.detail)
-        self._offer_waiting()
+            return replace(run, state="failed", detail=f"trained, but not registered: {error}", created=now())
 
     def _register(self, run: TrainingRun, candidate: Path) -> TrainingRun:
         if run.trigger == "gate" and run.version is not None:

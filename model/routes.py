@@ -11,6 +11,8 @@ from pydantic import Field
 from feedback.errors import NotFound
 from feedback.experiments import Experiments
 from feedback.routes import Body, StaffOf, json_only
+from model import clean_routes
+from model.cleaner import Cleaner
 from model.retrain import Retrainer
 from model.versions import Versions
 
@@ -46,8 +48,8 @@ class RollbackIn(Body):
     reason: str = Field("", max_length=1000)
 
 
-def router(retrainer: Retrainer, experiments: Experiments, versions: Versions) -> APIRouter:
-    """Return the routes of the versions and of what is done with them."""
+def router(retrainer: Retrainer, experiments: Experiments, versions: Versions, cleaner: Cleaner) -> APIRouter:
+    """Return the routes of the versions, of what is done with them, and of the cleaning."""
     api = APIRouter(prefix="/api/v1", tags=["staff"], dependencies=[Depends(json_only)])
 
     @api.get("/versions", summary="Every model version with its card")
@@ -105,4 +107,7 @@ def router(retrainer: Retrainer, experiments: Experiments, versions: Versions) -
         made = experiments.roll_back(author, body.reason if body else "")
         return {"id": made.id, "version": made.version, "previous": made.previous}
 
-    return api
+    whole = APIRouter()
+    whole.include_router(api)
+    whole.include_router(clean_routes.router(cleaner))
+    return whole

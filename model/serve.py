@@ -73,6 +73,10 @@ class Predictor:
             made.extend(answer.output for answer in answerer.answer(part, [settings] * len(part)))
         return made
 
+    def words(self, version: int, text: str) -> list[tuple[int, int]]:
+        """Return the words of a text as this version learns and answers by them; see Answerer.words. In this thread."""
+        return self._answerer(version).words(text)
+
     def predict(self, version: int, input_: Json, settings: Mapping[str, float]) -> Answer:
         """Return the version's answer to a checked input. Raises Busy where the queue is full, NotFound, BadInput."""
         if self._closed:

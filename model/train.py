@@ -129,6 +129,7 @@ def _trained(
         base=demo.model or demo.base,
         method=settings.method,
         parent=job.parent_version,
+        passed_over=job.passed_over,
         kind=job.kind,
         snapshot=snapshot.id if snapshot else None,
         snapshot_sha256=snapshot.sha256 if snapshot else None,
@@ -145,7 +146,8 @@ def _trained(
 
 def _took(trained: Trained) -> dict[str, Any]:
     took = trained.took._asdict()
-    return {**took, "seconds": round(took["seconds"], 2), "examples": trained.examples}
+    more = {"augmented": trained.augmented} if trained.augmented else {}
+    return {**took, "seconds": round(took["seconds"], 2), "examples": trained.examples, **more}
 
 
 def _added(job: Job, demo: Demo, staged: Path) -> tuple[Card, Answerer]:

@@ -78,6 +78,7 @@ def test_one_correction_through_all_of_it(life: Served) -> None:
         for number in range(12):
             give(bob, staff, f"Please send the money for order {number} back", "refund")
         second = retrained(staff)
+        life.house.retrainer.promote(second, "sue", "whatever its gate said")
         said(staff.post("/api/v1/backups", json={}))
         (who,) = (str(r["contributor"]) for r in store.rows("SELECT contributor FROM corrections WHERE id = ?", [learned]))
         uses = {r["correction_id"]: r["part"] for r in store.rows("SELECT * FROM uses WHERE version = ?", [second])}
@@ -98,6 +99,7 @@ def test_one_correction_through_all_of_it(life: Served) -> None:
         third = retrained(staff)
         card = life.house.versions.card(third)
         assert card.erased == ()
+        assert (card.parent, card.passed_over, card.champion_version) == (1, second, second)
         assert who not in (card.gate or {})["contributors"]
         manifest = json.loads((home.snapshots / str(card.snapshot) / "manifest.json").read_text(encoding="utf-8"))
         assert (manifest["rows"], manifest["contributors"]) == (12, 1)

@@ -57,6 +57,19 @@ class Read(NamedTuple):
     ignored: dict[str, int]
 
 
+class BadFile(BadInput):
+    """A file with errors: `lines` are the first of them, each with its place, `count` is how many there are.
+
+    `found` are the annotations that broke no rule of the form: for a preview; nothing of the file is stored.
+    """
+
+    def __init__(self, detail: str, lines: tuple[str, ...], count: int, found: tuple[Annotation, ...]) -> None:
+        super().__init__(detail)
+        self.lines = lines
+        self.count = count
+        self.found = found
+
+
 class Problems:
     """The errors of one file, in order. Nothing of a file with errors is stored."""
 
@@ -64,6 +77,7 @@ class Problems:
         self._file = file
         self._first: list[str] = []
         self.count = 0
+        self.found: list[Annotation] = []  # what broke no rule
 
     def add(self, place: str, error: AmendError | str) -> None:
         """Note an error at a place of the file."""
@@ -72,13 +86,18 @@ class Problems:
             detail = error if isinstance(error, str) else error.detail
             self._first.append(f"{place}: {detail}" if place else detail)
 
+    def lines(self) -> tuple[str, ...]:
+        """Return the first errors, each with its place."""
+        return tuple(self._first)
+
     def refuse(self) -> None:
-        """Raise BadInput with the first errors, where there are any."""
+        """Raise BadFile with the first errors, where there are any."""
         if self.count:
             rest = self.count - len(self._first)
             more = [f"and {rest} more"] if rest else []
             said = "\n".join([*self._first, *more])
-            raise BadInput(f"{self._file}: {self.count} error{'s' * (self.count > 1)}, nothing of the file was stored\n{said}")
+            detail = f"{self._file}: {self.count} error{'s' * (self.count > 1)}, nothing of the file was stored\n{said}"
+            raise BadFile(detail, self.lines(), self.count, tuple(self.found))
 
 
 def one_by_one(
@@ -86,7 +105,7 @@ def one_by_one(
 ) -> tuple[list[Annotation], Problems]:
     """Return make(place, row) of every row, and the errors of those that broke a rule."""
     problems = Problems(file)
-    found: list[Annotation] = []
+    found = problems.found
     for place, row in rows:
         try:
             found += make(place, row)

@@ -19,6 +19,8 @@ MEDIA_TYPES = {
     "label_studio": "application/json",
     "question_answers": "application/jsonl; charset=utf-8",
 }
+ENDINGS = {"csv": ".csv", "jsonl": ".jsonl", "conll": ".conll", "label_studio": ".json", "question_answers": ".jsonl"}
+"""How a file of each form that we write is named at its end."""
 _READERS = {
     "csv": csv_table.read,
     "jsonl": jsonl.read,

@@ -5,34 +5,21 @@ It reads no form and judges nothing: the task checks every value as it does for 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
+from functools import partial
 from typing import NamedTuple
 
 from feedback.desk import Model, answered, check_text
-from feedback.errors import AmendError, BadInput, Conflict, TooLarge
-from feedback.exchange.annotation import Annotation, Problems
-from feedback.exchange.contributor_ids import PREFIX, annotator_name, namespace
+from feedback.errors import BadInput, Conflict, TooLarge
+from feedback.exchange.annotation import Annotation
+from feedback.exchange.checked import Checked, check_all, check_one, json_text
+from feedback.exchange.contributor_ids import PREFIX, namespace
 from feedback.experiments import Experiments
-from feedback.records import (
-    CHAMPION,
-    Correction,
-    Json,
-    Prediction,
-    Record,
-    Review,
-    Trap,
-    Variant,
-    Visitor,
-    input_hash,
-    keyed_id,
-    now,
-    text_of,
-)
+from feedback.records import CHAMPION, Correction, Json, Prediction, Record, Review, Trap, Variant, Visitor, keyed_id, now
 from feedback.store import Store
 
 CHANNEL = "import"
@@ -59,14 +46,21 @@ class Taken(NamedTuple):
     annotators: int
 
 
-class _Checked(NamedTuple):
-    contributor: str
-    input: Json
-    output: Json
-    hash: str
-    given: Annotation
-    correction_id: str
-    prediction_id: str
+class Looked(NamedTuple):
+    """What an import would do. `rows`: the annotations that break no rule, in the file's order, as they would be stored.
+
+    `fresh` corrections would be new, `known` are there from an earlier import, `repeated` are the same words again; `traps`
+    items of known truth would be new. `errors`: the first of `error_count`, each with its place; with one nothing is stored.
+    """
+
+    rows: list[Annotation]
+    annotators: int
+    fresh: int
+    known: int
+    repeated: int
+    traps: int
+    errors: tuple[str, ...]
+    error_count: int
 
 
 class Importer:
@@ -89,7 +83,7 @@ class Importer:
         self._model = model
         self._experiments = experiments
         self._judge = judge
-        self._max_comment = max_comment_chars
+        self._check_one = partial(check_one, model=model, screen=screen, max_comment=max_comment_chars)
         self._screen = screen
 
     def take(
@@ -107,13 +101,9 @@ class Importer:
         `accepted`: rows that the file calls accepted are so, on `author`'s word. Raises BadInput with the places of what
         breaks a rule, and Conflict where the same annotations are there under another source.
         """
-        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", channel):
-            raise BadInput(f"channel {channel!r}: 1 to 40 letters, digits, dots, dashes and underscores")
-        check_text("source", source)
-        if len(annotations) > MOST_ANNOTATIONS:
-            raise TooLarge(f"{source} has {len(annotations)} annotations: at most {MOST_ANNOTATIONS} at once; cut the file")
-        space = namespace(source)
-        gold, said = self._checked(annotations, source, space)
+        space = _allowed(annotations, source, channel)
+        gold, said, problems = check_all(annotations, source, space, self._check_one)
+        problems.refuse()
         once = {item.correction_id: item for item in said}
         known = self._known(space)
         fresh = [item for item in once.values() if item.correction_id not in known]
@@ -121,49 +111,30 @@ class Importer:
         traps = self._new_traps(gold, author, source)
         reviews = self._reviews(once.values(), source, author) if accepted else []
         self._store.add(*self._rows(fresh, channel), *traps, *reviews)
-        self._judge(sorted({(item.hash, _json(item.input)) for item in fresh} | self._unjudged(space)))
+        self._judge(sorted({(item.hash, json_text(item.input)) for item in fresh} | self._unjudged(space)))
         return Taken(
             len(fresh), len(once) - len(fresh), len(said) - len(once), len(traps), len(gold) - len(traps), len(reviews),
             len({item.contributor for item in once.values()}),
         )  # fmt: skip
 
-    def _checked(self, annotations: Sequence[Annotation], source: str, space: str) -> tuple[dict[str, _Checked], list[_Checked]]:
-        """Return the items of known truth by input's hash, and the annotations in the order in which they were made."""
-        problems = Problems(source)
-        gold: dict[str, _Checked] = {}
-        said: list[_Checked] = []
-        ids: dict[str, str] = {}
-        for given in annotations:
-            try:
-                item = self._item(given, space)
-                if given.id and ids.setdefault(given.id, given.place) != given.place:
-                    raise BadInput(
-                        f"id {given.id[:80]!r} stands at {ids[given.id]} already: each annotation has an id of its own"
-                    )
-                if not given.gold:
-                    said.append(item)
-                elif gold.setdefault(item.hash, item).output != item.output:
-                    raise BadInput(f"this input's known truth is another at {gold[item.hash].given.place}")
-            except AmendError as error:
-                problems.add(given.place, error)
-        problems.refuse()
-        return gold, sorted(said, key=lambda item: item.given.time or datetime.min)
+    def look(self, annotations: Sequence[Annotation], source: str, *, channel: str = CHANNEL) -> Looked:
+        """Check a file's annotations as take() does, store nothing, and return what it would do.
 
-    def _item(self, given: Annotation, space: str) -> _Checked:
-        for name in ("annotator", "id", "comment"):
-            check_text(name, getattr(given, name))
-        if len(given.comment) > self._max_comment:
-            raise TooLarge(f"the comment has {len(given.comment)} characters; at most {self._max_comment} are kept")
-        seen, _ = self._model.check(given.input)  # alone first, as it comes in on the page: there it may be masked or refused
-        input_, output = self._model.check(seen, given.output)
-        if output is None:
-            raise BadInput("no output: an annotation says what the answer should be")
-        given = given._replace(comment=self._screen(given.comment))
-        for name, value in (("input", input_), ("output", output)):  # not every task looks
-            check_text(name, text_of(value))
-        who = space + annotator_name(given.annotator)
-        prediction = keyed_id("p", "exchange", who, _json(input_), _json(output))
-        return _Checked(who, input_, output, input_hash(input_), given, keyed_id("c", prediction), prediction)
+        Raises what take() raises, but for errors in rows and a copy of another file: these are in the answer.
+        """
+        space = _allowed(annotations, source, channel)
+        gold, said, problems = check_all(annotations, source, space, self._check_one)
+        once = {item.correction_id: item for item in said}
+        known = self._known(space)
+        fresh = [item for item in once.values() if item.correction_id not in known]
+        try:
+            self._refuse_copies(space, fresh)
+        except Conflict as error:
+            problems.add("", error)
+        return Looked(
+            problems.found, len({item.contributor for item in once.values()}), len(fresh), len(once) - len(fresh),
+            len(said) - len(once), len(self._new_traps(gold, "", source)), problems.lines(), problems.count,
+        )  # fmt: skip
 
     def _known(self, space: str) -> set[str]:
         rows = self._store.rows("SELECT id FROM corrections WHERE starts_with(contributor, ?)", [space])
@@ -179,7 +150,7 @@ class Importer:
         )
         return {(str(row["input_hash"]), str(row["input"])) for row in rows}
 
-    def _refuse_copies(self, space: str, fresh: Sequence[_Checked]) -> None:
+    def _refuse_copies(self, space: str, fresh: Sequence[Checked]) -> None:
         """Refuse a file that is there under another name: its annotators would agree with themselves."""
         if not fresh:
             return
@@ -193,7 +164,7 @@ class Importer:
         for row in rows:
             other, name = str(row["contributor"]).removeprefix(PREFIX).split(":", 1)
             there.setdefault(other, set()).add((name, str(row["input"]), str(row["output"])))
-        mine = {(item.contributor.removeprefix(space), _json(item.input), _json(item.output)) for item in fresh}
+        mine = {(item.contributor.removeprefix(space), json_text(item.input), json_text(item.output)) for item in fresh}
         for other, theirs in there.items():
             if 2 * len(mine & theirs) > len(mine):
                 raise Conflict(
@@ -202,15 +173,19 @@ class Importer:
                     "source; if these are other people, name them differently in the file"
                 )
 
-    def _rows(self, fresh: Sequence[_Checked], channel: str) -> list[Record]:
+    def _rows(self, fresh: Sequence[Checked], channel: str) -> list[Record]:
         """Return predictions and corrections; an annotator's later word gets the later moment, since the newest counts."""
-        answers = self._answers({_json(item.input): item.input for item in fresh})
+        answers = self._answers({json_text(item.input): item.input for item in fresh})
         began = now()
         rows: list[Record] = []
         for number, item in enumerate(fresh):
             moment = began + timedelta(microseconds=number)
             prediction = replace(
-                answers[_json(item.input)], id=item.prediction_id, contributor=item.contributor, channel=channel, created=moment
+                answers[json_text(item.input)],
+                id=item.prediction_id,
+                contributor=item.contributor,
+                channel=channel,
+                created=moment,
             )
             _, shown = self._model.check(prediction.input, prediction.output)
             same, edits = item.output == shown, self._model.edits(shown, item.output)
@@ -232,7 +207,7 @@ class Importer:
         with ThreadPoolExecutor(_ASKERS) as pool:
             return dict(pool.map(ask, inputs.items()))
 
-    def _new_traps(self, gold: Mapping[str, _Checked], author: str, source: str) -> list[Trap]:
+    def _new_traps(self, gold: Mapping[str, Checked], author: str, source: str) -> list[Trap]:
         rows = self._store.rows(
             "SELECT input_hash, output::VARCHAR AS output FROM current_traps WHERE active AND source = 'gold'"
         )
@@ -240,15 +215,14 @@ class Importer:
         return [
             Trap(item.hash, item.input, item.output, "gold", author)
             for item in gold.values()
-            if there.get(item.hash) != _json(item.output)
+            if there.get(item.hash) != json_text(item.output)
         ]
 
-    def _reviews(self, items: Iterable[_Checked], source: str, author: str) -> list[Review]:
+    def _reviews(self, items: Iterable[Checked], source: str, author: str) -> list[Review]:
         """Return the staff member's acceptance of what the file calls accepted; one that is stored already is not stored again."""
+        reason = f"accepted in {self._screen(source)}"
         made = [
-            Review(
-                keyed_id("r", "exchange", item.correction_id), item.correction_id, "accept", None, author, f"accepted in {source}"
-            )
+            Review(keyed_id("r", "exchange", item.correction_id), item.correction_id, "accept", None, author, reason)
             for item in items
             if item.given.status == "accepted"
         ]
@@ -256,6 +230,11 @@ class Importer:
         return [review for review in made if review.id not in there]
 
 
-def _json(value: Json) -> str:
-    """Return a value as the log holds it (store.py writes JSON this way)."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True)
+def _allowed(annotations: Sequence[Annotation], source: str, channel: str) -> str:
+    """Return the beginning of the names of a source's contributors; raise BadInput or TooLarge for what cannot be taken as a whole."""
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", channel):
+        raise BadInput(f"channel {channel!r}: 1 to 40 letters, digits, dots, dashes and underscores")
+    check_text("source", source)
+    if len(annotations) > MOST_ANNOTATIONS:
+        raise TooLarge(f"{source} has {len(annotations)} annotations: at most {MOST_ANNOTATIONS} at once; cut the file")
+    return namespace(source)

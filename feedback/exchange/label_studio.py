@@ -2,6 +2,10 @@
 
 Its offsets were UTF-16 units in older versions and are code points in newer ones (its pull request 1559): the words that
 an export repeats beside each offset tell which. Relations, skipped annotations and other controls are left out and counted.
+
+What is written here is what Label Studio imports (tried with 1.23.2): it refuses a file whose annotations have an id that
+is no number, or are by somebody whom it does not know. So ids are numbers, whoever imports is named as the annotator there,
+and what only we need stands under a key of our own, which it drops. Its project calls the text `text` and the control `label`.
 """
 
 from __future__ import annotations
@@ -15,6 +19,9 @@ from feedback.errors import BadInput
 from feedback.exchange.annotation import Annotation, Read, Reading, moment, one_by_one, parsed, renamed
 from feedback.exchange.bytes_of import text_of_file
 from feedback.records import Json
+
+_OURS = "amend"
+"""Under this key of an annotation stands what Label Studio has no place for."""
 
 
 def read(raw: bytes, name: str, how: Reading) -> Read:
@@ -36,11 +43,11 @@ def write(annotations: Iterable[Annotation]) -> bytes:
         task = tasks.setdefault(
             annotation.input, {"id": len(tasks) + 1, "data": {"text": annotation.input}, "annotations": [], "predictions": []}
         )
-        made: dict[str, Any] = {"id": annotation.id or number, "result": _result(annotation), "was_cancelled": False}
-        made |= {"ground_truth": annotation.gold, "task": task["id"], "completed_by": annotation.annotator}
+        made: dict[str, Any] = {"id": number, "result": _result(annotation), "was_cancelled": False}
+        made |= {"ground_truth": annotation.gold, "task": task["id"]}
         if annotation.time:
             made["created_at"] = annotation.time.isoformat() + "Z"
-        made |= {key: value for key in ("status", "comment") if (value := getattr(annotation, key))}
+        made[_OURS] = {key: value for key in ("id", "annotator", "status", "comment") if (value := getattr(annotation, key))}
         task["annotations"].append(made)
     return json.dumps(list(tasks.values()), ensure_ascii=False, indent=1).encode()
 
@@ -81,32 +88,53 @@ def _annotation(place: str, text: Any, given: Any, how: Reading, ignored: Counte
     if given.get("was_cancelled"):
         ignored["skipped annotations"] += 1
         return None
-    wanted = "labels" if how.widget == "spans" else "choices"
     results = []
     for result in given["result"]:
         if not isinstance(result, Mapping):
             raise BadInput("a result is no object")
-        if result.get("type") == wanted:
-            results.append(result)
+        other = _other(result, how)
+        if other:
+            ignored[other] += 1
         else:
-            ignored["relations" if result.get("type") == "relation" else f"results of type {str(result.get('type'))[:40]}"] += 1
+            results.append(result)
     if how.widget == "choice" and not results:
         ignored["annotations without a choice"] += 1
         return None
     output = renamed({"spans": [_span(text, r) for r in results]} if how.widget == "spans" else _choice(results), how.rename)
     if output is None:
         return None
+    ours = given.get(_OURS)
+    if not isinstance(ours, Mapping):
+        ours = {}
     return Annotation(
         place,
         text,
         output,
-        _who(given.get("completed_by")),
-        id=str(given.get("id", "")),
+        str(ours.get("annotator", _who(given.get("completed_by")))),
+        id=str(ours.get("id", "" if ours else given.get("id", ""))),
         gold=how.gold or bool(given.get("ground_truth")),
-        status=str(given.get("status", "")),
+        status=str(ours.get("status", "")),
         time=moment(given.get("updated_at") or given.get("created_at")),
-        comment=str(given.get("comment", "")),
+        comment=str(ours.get("comment", "")),
     )
+
+
+def _other(result: Mapping[str, Any], how: Reading) -> str:
+    """Return what a result is where it is no answer to this task, "" where it is one.
+
+    Of several controls in a project `how.columns` says which counts (label=CONTROL or spans=CONTROL). A choice about one
+    region of a text is none about the text.
+    """
+    kind, name = ("labels", "spans") if how.widget == "spans" else ("choices", "label")
+    if result.get("type") == "relation":
+        return "relations"
+    if result.get("type") != kind:
+        return f"results of type {str(result.get('type'))[:40]}"
+    control = how.columns.get(name)
+    if control is not None and result.get("from_name") != control:
+        return f"results of the control {str(result.get('from_name'))[:40]}"
+    value = result.get("value")
+    return "choices about a region" if kind == "choices" and isinstance(value, Mapping) and "start" in value else ""
 
 
 def _span(text: str, result: Mapping[str, Any]) -> Json:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from feedback.errors import BadInput
 from feedback.exchange.annotation import Annotation
+from feedback.exchange.contributor_ids import namespace
 from feedback.store import Store
 from feedback.training_set import accepted
 
@@ -71,7 +72,8 @@ def channel_counts(store: Store) -> list[ChannelCounts]:
     rows = store.rows(
         """WITH met AS (SELECT channel, contributor, created FROM predictions
                         UNION ALL SELECT channel, contributor, created FROM exposures),
-                seen AS (SELECT channel, count(DISTINCT contributor) AS visitors, min(created) AS since, max(created) AS latest
+                seen AS (SELECT channel, count(DISTINCT contributor) FILTER (NOT starts_with(contributor, 'policy:')) AS visitors,
+                                min(created) AS since, max(created) AS latest
                          FROM met GROUP BY channel),
                 shown AS (SELECT channel, count(*) AS predictions FROM predictions GROUP BY channel),
                 said AS (SELECT channel, count(*) AS corrections, count(*) FILTER (WHERE status = 'accepted') AS accepted,
@@ -82,3 +84,12 @@ def channel_counts(store: Store) -> list[ChannelCounts]:
            FROM seen LEFT JOIN shown USING (channel) LEFT JOIN said USING (channel) ORDER BY predictions DESC, channel"""
     )
     return [ChannelCounts(**row) for row in rows]
+
+
+def source_counts(store: Store, source: str) -> dict[str, int]:
+    """Return where the corrections of one imported source stand now: status -> how many."""
+    rows = store.rows(
+        "SELECT status, count(*) AS n FROM current_corrections WHERE starts_with(contributor, ?) GROUP BY status ORDER BY status",
+        [namespace(source)],
+    )
+    return {str(row["status"]): int(row["n"]) for row in rows}

@@ -14,7 +14,10 @@ _ABANDONED_SECONDS = 24 * 3600
 
 
 class Uploads:
-    """Parts of files under `directory`, each file named by its sha256. What nobody finished goes after a day."""
+    """Parts of files under `directory`, each named by 64 hex digits: its sha256, or for the page a random name.
+
+    What nobody finished goes after a day.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -48,6 +51,17 @@ class Uploads:
         if sha256(raw).hexdigest() != digest:
             raise Conflict(f"the {len(raw)} bytes that came are not the file {digest}: upload it again")
         return raw
+
+    def read(self, name: str) -> bytes:
+        """Return what was uploaded under a name so far and keep it, for a preview. Raises NotFound."""
+        try:
+            return self._path(name).read_bytes()
+        except FileNotFoundError:
+            raise NotFound(f"no file {name} was uploaded, or it was imported already: upload it again") from None
+
+    def forget(self, name: str) -> None:
+        """Remove what was uploaded under a name, if anything is there."""
+        self._path(name).unlink(missing_ok=True)
 
     def _path(self, digest: str) -> Path:
         if not re.fullmatch(r"[0-9a-f]{64}", digest):

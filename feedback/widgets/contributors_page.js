@@ -38,6 +38,26 @@ function alarmItem(alarm) {
     el("div", { class: "am-actions" }, button));
 }
 
+// -- how answers are accepted: read when it is opened, since it judges the whole log
+const standing = el("div", { class: "am-standing", "aria-live": "polite" });
+const standingFold = el("details", { class: "am-fold am-card", ontoggle: () => { if (standingFold.open) loadStanding(); } },
+  el("summary", { text: say("contributors.acceptance") }), standing);
+
+async function loadStanding() {
+  standing.replaceChildren(el("p", { class: "am-muted", text: say("contributors.reckoning") }));
+  const answer = await ask("acceptance", {});
+  if (!told(answer)) { standing.replaceChildren(); return; }
+  const share = (value, kind) => el("span", { class: "am-bar", dataset: { kind }, style: `inline-size: ${value}%` });
+  const rows = answer.bins.map((bin) => el("tr", {},
+    el("th", { scope: "row", text: `${bin.from}–${bin.to} %` }), el("td", { text: String(bin.items) }),
+    el("td", {}, share(bin.mean / 2, "claimed"), el("span", { text: `${bin.mean} %` })),
+    el("td", {}, share(bin.right / 2, "right"), el("span", { text: `${bin.right} %` }))));
+  const heads = ["bin", "items", "claimed", "was_right"].map((name) => el("th", { scope: "col", text: say(`contributors.calibration_${name}`) }));
+  standing.replaceChildren(el("ul", { class: "am-lines" }, ...answer.lines.map((line) => el("li", { text: line }))),
+    ...(rows.length ? [el("h4", { text: say("contributors.calibration") }), el("p", { class: "am-muted", text: say("contributors.calibration_hint") }),
+      el("table", { class: "am-table am-calibration" }, el("thead", {}, el("tr", {}, ...heads)), el("tbody", {}, ...rows))] : []));
+}
+
 // -- everybody
 const sort = el("select", { class: "am-input", id: freshId("sort"), onchange: () => load(true) },
   ...facts.sorts.map((name) => el("option", { value: name, text: say(`contributors.sort_${name}`) })));
@@ -178,7 +198,7 @@ root.replaceChildren(
   el("header", { class: "am-header" },
     el("div", { class: "am-card-head" }, el("h2", { class: "am-title", text: say("contributors.title") }), refreshButton),
     el("p", { class: "am-lead", text: say("contributors.lead") })),
-  status.node, el("section", { class: "am-card", "aria-label": say("contributors.alarms") }, alarmBox), everybody, history);
+  status.node, el("section", { class: "am-card", "aria-label": say("contributors.alarms") }, alarmBox), standingFold, everybody, history);
 // The studio draws hidden tabs at once: the list is read when it is first seen, and again each time the tab is opened.
 let visible = false;
 new IntersectionObserver((entries) => {

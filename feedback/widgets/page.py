@@ -27,7 +27,7 @@ _LOG = logging.getLogger(__name__)
 _FILLED_IN_BROWSER = (
     "count", "limit", "over", "modifier", "percent", "words", "text", "label", "comment", "reason",
     "waiting", "accepted", "rejected", "agree", "version", "variant", "versions",
-    "mine", "everybody", "rate", "minutes", "reasons", "same", "otherwise", "reviewer", "verdict", "person", "texts", "left",
+    "mine", "everybody", "rate", "minutes", "reasons", "same", "otherwise", "reviewer", "verdict", "person", "texts", "left", "total",
 )  # fmt: skip
 
 Answering = Callable[[Json, gr.Request], dict[str, Json]]
@@ -52,7 +52,12 @@ def component(script: str, kind: Kind, facts: dict[str, Json], functions: Sequen
 
 
 _REVIEW = ("review_item.js", "review_last.js", "review_bulk.js", "review_agreement.js", "review_keys.js")
-_NEEDS = {"try_page.js": ("answer.js", "asked.js", "pair.js", "given.js"), "review_page.js": _REVIEW, "contributors_page.js": ()}
+_NEEDS = {
+    "try_page.js": ("answer.js", "asked.js", "pair.js", "given.js"),
+    "review_page.js": _REVIEW,
+    "contributors_page.js": (),
+    "data_page.js": (),
+}
 
 
 def text_of(name: str) -> str:

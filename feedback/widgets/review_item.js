@@ -2,7 +2,7 @@
 // answered, the widget to amend it, the reason. What is typed is kept in the tab until the verdict is stored. It asks no server.
 const WHY = {
   undecided: "review.why_undecided", disagreement: "review.why_disagreement", unsure: "review.why_unsure",
-  offered: "review.why_offered", rare: "review.why_rare", correction: "review.why_correction",
+  offered: "review.why_offered", rare: "review.why_rare", correction: "review.why_correction", cleaning: "review.why_cleaning",
 };
 const KINDS = { added: ["+", "review.added"], removed: ["−", "review.removed"], changed: ["≠", "review.changed"] };
 
@@ -51,14 +51,15 @@ class ItemCard {
     this.answers = el("ol", { class: "am-answers" });
     this.context = el("details", { class: "am-fold" }, el("summary", { text: say("review.answers") }), this.answers);
     this.host = el("div", { class: "am-widget", hidden: true });
-    this.editor = widget.edit(this.host, { shownKey: "review.proposed", onChange: () => { this.keep(); this.refresh(); } });
+    this.editor = widget.edit(this.host, { shownKey: "review.as_proposed", onChange: () => { this.keep(); this.refresh(); } });
     this.reason = el("input", { class: "am-input", id: freshId("reason"), placeholder: say("review.reason_placeholder"), maxlength: "500",
       oninput: () => this.keep() });
     this.buildButtons(onSkip, onStep);
-    const side = (key, body, ...more) => el("section", { class: "am-side", "aria-label": say(key) }, el("h3", { text: say(key) }), body, ...more);
+    const side = (body, ...more) => el("section", { class: "am-side" }, el("h3"), body, ...more);
+    this.sides = [side(this.shown), side(this.proposed, this.same)];
     this.node = el("section", { class: "am-card am-item", "aria-live": "polite", "aria-label": say("review.item"), tabindex: "-1", hidden: true },
       el("div", { class: "am-card-head" }, this.badges, this.known), this.why, this.text,
-      el("div", { class: "am-sides" }, side("review.shown", this.shown), side("review.proposed", this.proposed, this.same)),
+      el("div", { class: "am-sides" }, ...this.sides),
       this.differences, this.comment, this.context, this.host,
       el("div", { class: "am-field" }, el("label", { for: this.reason.id, class: "am-muted", text: say("review.reason") }), this.reason),
       this.actions);
@@ -84,9 +85,11 @@ class ItemCard {
     this.item = item;
     this.node.hidden = !item;
     if (!item) return;
-    this.badges.replaceChildren(badge(say(item.confirmation ? "review.confirmation" : "review.correction"), "pending"),
+    this.nameSides(item.cleaning ? ["review.found_shown", "review.found_proposed"] : ["review.shown", "review.proposed"]);
+    this.badges.replaceChildren(badge(say(item.cleaning ? "review.found" : item.confirmation ? "review.confirmation" : "review.correction"), "pending"),
       item.status === "undecided" ? badge(say("review.undecided"), "undecided") : "");
-    this.known.textContent = say("review.facts", { version: item.version, variant: item.variant, percent: percentOf(item.confidence) });
+    this.known.textContent = item.cleaning ? say("review.found_facts", { percent: percentOf(item.confidence) })
+      : say("review.facts", { version: item.version, variant: item.variant, percent: percentOf(item.confidence) });
     const reasons = item.reasons.filter((code) => code !== "undecided" || !item.reasons.includes("disagreement"));
     this.why.hidden = !reasons.length;
     this.why.textContent = say("review.why", { reasons: reasons.map((code) => say(WHY[code])).join(say("review.and")) });
@@ -101,9 +104,17 @@ class ItemCard {
     this.showAnswers(item);
     const draft = this.drafts.get(item.id);
     this.reason.value = draft.reason;
+    this.reason.placeholder = item.cleaning ? "" : say("review.reason_placeholder"); // nobody reads it as theirs
     this.amending = false;
     if (draft.output) this.amend(draft.output);
     else this.close();
+  }
+
+  nameSides(keys) {
+    this.sides.forEach((side, place) => {
+      side.setAttribute("aria-label", say(keys[place]));
+      side.querySelector("h3").textContent = say(keys[place]);
+    });
   }
 
   showAnswers(item) {

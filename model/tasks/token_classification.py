@@ -8,27 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from transformers import AutoModelForTokenClassification
 
 from feedback.errors import BadDemo, BadInput
 from feedback.records import Answer, Example, Json
-from model.batches import specials, tokenize
+from model.batches import specials, tokenize, words_of
 from model.task import Counts, Encoded, Setting, Task, register
 from model.tasks.bio import decode_bio, label_words
 from model.tasks.text import check_text, f1_of, mean_of, notes_on, softmax
 
 _KEYS = frozenset({"start", "end", "label"})
-
-
-class Word(NamedTuple):
-    """One word: its place in the text (code points, end exclusive, no white space) and its first token."""
-
-    start: int
-    end: int
-    token: int
 
 
 @register
@@ -212,25 +204,6 @@ def split_tag(tag: str) -> tuple[str, str]:
     if tag in ("", "O"):
         return "", ""
     return (tag[:2], tag[2:]) if tag[:2] in ("B-", "I-") and tag[2:] else ("", tag)
-
-
-def words_of(text: str, encoded: Encoded) -> list[Word]:
-    """Return the words of a text, trimmed of white space; a token without characters belongs to none."""
-    words: list[Word] = []
-    last: int | None = None
-    for token, (number, (start, end)) in enumerate(zip(encoded.words, encoded.offsets, strict=True)):
-        while start < end and text[start].isspace():
-            start += 1
-        while start < end and text[end - 1].isspace():
-            end -= 1
-        if number is None or start >= end:
-            continue
-        if number == last:
-            words[-1] = words[-1]._replace(end=max(words[-1].end, end))
-        else:
-            words.append(Word(start, end, token))
-        last = number
-    return words
 
 
 def _triples(output: Json) -> set[tuple[int, int, str]]:

@@ -21,9 +21,10 @@ from playwright.sync_api import Page, expect
 from feedback import contributors_panel, identity, login, panel, problems
 from feedback.acceptance import Agreement
 from feedback.alarms import Alarms
+from feedback.believing import Believing
 from feedback.blocking import Blocking, judge_anew
 from feedback.contributors import Contributors
-from feedback.demo import Demo
+from feedback.demo import AcceptanceSettings, Demo
 from feedback.desk import Desk
 from feedback.errors import Unauthorised
 from feedback.experiments import Experiments
@@ -33,6 +34,7 @@ from feedback.limits import Limits
 from feedback.records import Asked, Correction, Prediction, Record, Review, Trap, Visitor, now
 from feedback.reliability import TrustRule
 from feedback.staff import OWNER, Staff
+from feedback.standing import Acceptances
 from feedback.store import Store
 from feedback.words import Words
 from tests.browser.served_site import LABELS, SpanModel
@@ -58,7 +60,8 @@ class Site:
         rule = TrustRule()
         blocking = Blocking(self.store, partial(judge_anew, self.store, Agreement(2)))
         alarms = Alarms(self.store, directory / "alarms.json")
-        self.room = contributors_panel.Room(Contributors(self.store, rule), blocking, alarms, rule)
+        acceptances = Acceptances(self.store, AcceptanceSettings(policy="reliability"), Believing(self.store, "spans"))
+        self.room = contributors_panel.Room(Contributors(self.store, rule), blocking, alarms, acceptances, rule)
         self.staff = Staff(self.home)
         self.password = self.staff.first_password() or ""
         self._server = uvicorn.Server(uvicorn.Config(self._app(), log_level="error", ws="none", proxy_headers=False))
@@ -191,6 +194,17 @@ def test_a_contributor_is_found_read_blocked_and_unblocked(page: Page, site: Sit
     page.get_by_role("button", name="Back to everybody").click()
     expect(page.locator(".am-person").first).to_be_visible()
     assert abroad == []
+
+
+def test_how_answers_are_accepted_is_told_when_asked(page: Page, site: Site) -> None:
+    """Opened, the fold names the policy, the traps and what decides meanwhile; a line of calibration counts known items."""
+    studio(page, site)
+    fold = page.locator("details:has(.am-standing)")
+    expect(fold.locator(".am-standing")).to_be_empty()
+    fold.locator("summary").click()
+    expect(fold).to_contain_text("Policy: reliability.")
+    expect(fold).to_contain_text("9 of the owner's, 0 that everybody agreed on. Answers to them: 9.")
+    expect(fold).to_contain_text("until then 2 who agree decide")
 
 
 def test_sorting_and_pages(page: Page, site: Site) -> None:

@@ -16,9 +16,10 @@ from benchmarks import local_profile
 from feedback import contributor_routes, identity, problems, routes
 from feedback.acceptance import Agreement
 from feedback.alarms import Alarms
+from feedback.believing import Believing
 from feedback.blocking import Blocking, judge_anew
 from feedback.contributors import Contributors
-from feedback.demo import Demo
+from feedback.demo import AcceptanceSettings, Demo
 from feedback.desk import Desk
 from feedback.errors import BadInput, Conflict, NotFound
 from feedback.experiments import Experiments
@@ -26,6 +27,7 @@ from feedback.home import Home
 from feedback.identity import NetworkHash
 from feedback.records import Asked, Correction, Prediction, Record, Review, Trap, Use, Visitor, Withdrawal, now
 from feedback.staff import Staff
+from feedback.standing import Acceptances
 from feedback.store import Store
 from feedback.training_set import accepted, freeze
 from tests.conftest import WordsModel
@@ -184,7 +186,8 @@ class Site:
         self.app.include_router(routes.router(desk, store, home.backups))
         self.alarms = Alarms(store, home.directory / "alarms.json", clock=lambda: self.clock)
         blocking = Blocking(store, partial(judge_anew, store, Agreement(2)))
-        self.app.include_router(contributor_routes.router(Contributors(store), blocking, self.alarms))
+        acceptances = Acceptances(store, AcceptanceSettings(policy="reliability"), Believing(store, "choice"))
+        self.app.include_router(contributor_routes.router(Contributors(store), blocking, self.alarms, acceptances))
 
     def client(self, token: str = "", peer: str = "127.0.0.1", **headers: str) -> TestClient:
         """Return a client with a cookie jar of its own."""

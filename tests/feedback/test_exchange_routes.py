@@ -18,14 +18,14 @@ from feedback.acceptance import Agreement
 from feedback.client import RunningApp
 from feedback.demo import Demo
 from feedback.desk import Desk
-from feedback.exchange.annotation import Widget
+from feedback.exchange.annotation import Annotation, Widget
 from feedback.exchange.uploads import Uploads
 from feedback.experiments import Experiments
 from feedback.home import Home
 from feedback.staff import Staff
 from feedback.store import Store
 from tests.conftest import WordsModel
-from tests.feedback.exchanging import accepted_set, empty, importer_of
+from tests.feedback.exchanging import SpansModel, accepted_set, empty, importer_of
 
 CROWD = "sentence,label,annotator\none,v2,7\none,v2,8\ntwo,v3,7\n"
 CHOICE: Widget = "choice"
@@ -108,6 +108,22 @@ def test_what_is_refused(site: TestClient) -> None:
     assert site.post("/api/v1/exchange/uploads", json={"sha256": "0" * 64, "offset": 0, "data": ""}).status_code == 401
     assert site.get("/api/v1/exchange/exports/csv").status_code == 401
     assert site.get("/api/v1/channels").status_code == 401
+
+
+def test_conll_exports_have_the_words_of_the_task(store: Store, tmp_path: Path) -> None:
+    """The route cuts with what it is given, as the opened house gives it the champion's tokenizer."""
+    home, importer = Home(tmp_path / "home"), importer_of(store, SpansModel())
+    demo = Demo.model_validate({"path": tmp_path / "t.toml", "name": "t", "task": "any", "title": "T", "data": {"train": "x"}})
+    importer.take([Annotation("", "哮喘ok", {"spans": []}, "7")], "f", "sue")
+    staff, app = Staff(home), FastAPI()
+    identity.install(app, home=home, staff=staff, demo=demo)
+    letters = lambda text: [(place, place + 1) for place in range(len(text))]  # noqa: E731
+    app.include_router(
+        exchange_routes.router(importer, store, Uploads(home.directory / "imports"), widget="spans", words=letters)
+    )
+    with TestClient(app, headers={"Authorization": f"Bearer {staff.owner_token()}"}) as client:
+        out = client.get("/api/v1/exchange/exports/conll", params={"which": "all"}).text
+    assert [line.split("\t")[0] for line in out.splitlines() if "\t" in line] == ["哮", "喘", "o", "k"]
 
 
 def test_the_command_asks_the_running_app(

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedback.acceptance import Agreement
+from feedback.blocking import Blocking
 from feedback.desk import Desk
 from feedback.errors import BadInput
 from feedback.experiments import Experiments
@@ -123,3 +124,34 @@ def test_every_text_in_an_input_is_screened() -> None:
     """An input of several parts is screened part by part; numbers stay numbers."""
     value = {"question": "is it ann@b.org?", "parts": ["13800138000", 3], "n": None}
     assert Screen("mask").value(value) == {"question": "is it ***@*.***?", "parts": ["***********", 3], "n": None}
+
+
+def test_reviewers_reasons_are_screened_too(store: Store, ann: Visitor) -> None:
+    """Contributors read them: masked before they are stored, by every way to judge, and a retry is the same call."""
+    screen = Screen("mask")
+    experiments = Experiments(store)
+    experiments.begin(1, "test")
+    desk = Desk(store, Checking(WordsModel(), screen), experiments, Agreement(3), screen=screen.text)
+    others = [desk.correct(who, desk.predict(who, "one").id, {"label": "v2"})[0] for who in (ann, Visitor("u_bob"))]
+    judged = [desk.reviewing.judge("sue", others[0].id, "reject", reason="ask bob@example.org", key="k") for _ in range(2)]
+    assert judged[0].reason == judged[1].reason == "ask ***@*******.***"
+    assert [review.reason for review in desk.reviewing.repeat("sue", others[0].id)] == [judged[0].reason]
+    Blocking(store, lambda _: None, screen.text).block("u_bob", "sue", "said +44 20 7946 0958 twice")
+    store.checkpoint()
+    assert desk.given(ann)[0].reason == "ask ***@*******.***"
+    assert b"bob@example" not in store.file.read_bytes()
+    assert b"7946" not in store.file.read_bytes()
+
+
+def test_a_reviewers_reason_is_refused_where_texts_are(store: Store, ann: Visitor) -> None:
+    """The same words, nothing stored."""
+    screen = Screen("refuse")
+    experiments = Experiments(store)
+    experiments.begin(1, "test")
+    desk = Desk(store, Checking(WordsModel(), screen), experiments, Agreement(2), screen=screen.text)
+    said = desk.correct(ann, desk.predict(ann, "one").id, {"label": "v2"})[0]
+    with pytest.raises(BadInput, match="email"):
+        desk.review("sue", said.id, "reject", reason="ask bob@example.org")
+    with pytest.raises(BadInput, match="email"):
+        Blocking(store, lambda _: None, screen.text).block(ann.contributor, "sue", "bob@example.org")
+    assert store.rows("SELECT * FROM reviews") == store.rows("SELECT * FROM blocks") == []

@@ -6,29 +6,38 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import psutil
 import pytest
 
-from feedback.acceptance import Agreement
+from feedback.acceptance import Agreement, apply_policy
+from feedback.caps import CapRule
 from feedback.demo import Demo, load_demo
 from feedback.desk import Desk
+from feedback.erasing import Eraser
 from feedback.errors import BadInput, Conflict
 from feedback.experiments import Experiments
 from feedback.home import Home
-from feedback.records import TrainingRun, Visitor
+from feedback.records import Erasure, TrainingRun, Visitor, input_hash
 from feedback.store import Store
-from feedback.training_set import accepted, freeze
+from feedback.training_set import Snapshot, accepted, freeze, part_of
+from feedback.words import Words
 from model.card import Card, read_card
+from model.job import Job
+from model.process import RunDirectory
 from model.retrain import Retrainer
 from model.serve import Predictor
+from model.shown import Shown
 from model.starter import ensure_versions
 from model.versions import Versions
+from tests.conftest import ROOT
+from tests.feedback.test_erasing import bytes_with
 from tests.serving import small_demo
 
 
@@ -257,6 +266,141 @@ def test_the_command_does_the_round_itself_where_no_app_runs(shop: Shop) -> None
         (row,) = store.rows("SELECT state, version, author FROM current_training_runs")
     assert (row["version"], row["author"]) == (2, "command")
     assert row["state"] in ("passed", "undecided", "refused")
+
+
+# -- beside an erasure
+
+
+class Watched:
+    """The lock of erasures, which tells who holds it; the thread `eraser` waits at a barrier just before it takes it."""
+
+    def __init__(self) -> None:
+        self.owner: threading.Thread | None = None
+        self.at_the_door = threading.Barrier(2, timeout=60)
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        if threading.current_thread().name == "eraser":
+            self.at_the_door.wait()
+        self._lock.acquire()
+        self.owner = threading.current_thread()
+
+    def __exit__(self, *_: object) -> None:
+        self.owner = None
+        self._lock.release()
+
+
+def eraser_of(shop: Shop, retrainer: Retrainer, lock: threading.Lock) -> Eraser:
+    """Return an eraser that cancels what trains on what it erases, as the opened house wires it."""
+
+    def interrupt(snapshots: frozenset[str]) -> None:
+        for run in retrainer.runs(1):
+            if run["state"] == "started" and run["snapshot"] in snapshots:
+                retrainer.cancel(run["id"], "policy:erasure")
+
+    def reconsider(hash_: str, input_: str) -> None:
+        apply_policy(shop.store, Agreement(2), hash_, input_)
+
+    return Eraser(shop.home, shop.store, shop.versions, reconsider, interrupt, lock)
+
+
+def test_a_freeze_beside_an_erasure_keeps_nothing_of_it(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The feedback was read, then somebody erases theirs, then the snapshot is written: it is erased all the same.
+
+    A retrainer that does not hold the lock lets the erasure end first, and the snapshot with the erased texts stays.
+    """
+    shop.accept(5)
+    lock = Watched()
+    retrainer = shop.retrainer()
+    retrainer._erasing = cast(threading.Lock, lock)
+    eraser = eraser_of(shop, retrainer, cast(threading.Lock, lock))
+    erasing = threading.Thread(target=eraser.erase, args=("u_ann",), name="eraser")
+
+    def slowly(store: Store, directory: Path, rule: CapRule) -> Snapshot:
+        read = accepted(store)
+        lock.at_the_door.wait()
+        if lock.owner is not threading.current_thread():
+            erasing.join()
+        return freeze(read, directory)
+
+    monkeypatch.setattr("model.retrain.freeze_accepted", slowly)
+    erasing.start()
+    run = retrainer.start("button", "sue")
+    erasing.join(60)
+    retrainer.wait(60)
+    assert bytes_with(shop.home.directory / "snapshots", ("u_ann", "Please pay back")) == []
+    assert (run.examples, retrainer.runs()[0]["state"]) == (5 - judged(5), "cancelled")
+    assert shop.versions.numbers() == [1]
+
+
+def judged(count: int) -> int:
+    """Return how many of the first texts of Shop.accept only judge."""
+    return sum(part_of(input_hash(f"Please pay back order {number} to my card")) == "gate" for number in range(count))
+
+
+def test_what_is_cancelled_in_its_last_moment_is_not_registered(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that ends well after it was told to stop: an erasure counts on nothing coming out of it."""
+    shop.accept(3)
+    script = (
+        "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); print('ready', flush=True); signal.pause()"
+    )
+
+    def launch(directory: RunDirectory, job: Job) -> subprocess.Popen[bytes]:
+        shutil.copytree(shop.versions.path(1), directory.candidate)
+        process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.stdout.close()
+        return process
+
+    monkeypatch.setattr(RunDirectory, "launch", launch)
+    retrainer = shop.retrainer()
+    run = retrainer.start("button", "sue")
+    retrainer.cancel(run.id, "policy:erasure")
+    retrainer.wait(60)
+    (row,) = retrainer.runs()
+    assert (row["state"], row["detail"]) == ("cancelled", "cancelled by policy:erasure")
+    assert shop.versions.numbers() == [1]
+
+
+def learned_from_erased(shop: Shop, number: int, parent: int | None) -> None:
+    """Say of a version that it is a retrained one that had learned from what an erasure removed."""
+    card = replace(shop.versions.card(number), kind="retrain", parent=parent)
+    card.write(shop.versions.path(number))
+    shop.store.add(Erasure("e_1", "contributor", 3, (number,)))
+    shop.versions.forget("e_1", "u_gone", frozenset(), (number,))
+
+
+def test_after_an_erasure_it_starts_from_an_ancestor_that_had_not_learned_it(shop: Shop) -> None:
+    """The gate still compares with the champion; run, card and Models page say why it started elsewhere."""
+    shop.accept(3)
+    champion = candidate(shop, "passed")
+    retrainer = shop.retrainer()
+    retrainer.promote(champion, "sue")
+    learned_from_erased(shop, champion, 1)
+    run = retrainer.start("button", "sue")
+    assert run.detail == "from version 1: version 2 learned from what was erased since"
+    retrainer.wait(180)
+    (ended,) = retrainer.runs()
+    assert (ended["version"], ended["detail"]) == (3, run.detail)
+    card = shop.versions.card(3)
+    assert (card.parent, card.passed_over, card.champion_version, card.erased) == (1, 2, 2, ())
+    say = Words([ROOT / "model" / "words.toml"]).speaker("en")
+    shown = Shown(say, retrainer, shop.experiments, shop.versions)
+    assert "It started from version 1, not from version 2" in shown.gate(3)
+    assert "Version 2 learned from feedback that was erased since" in shown.gate(2)
+
+
+def test_what_carries_something_erased_waits_for_nobody(shop: Shop) -> None:
+    """Neither a candidate that learned it, nor one that started from such a version; an older clean one is next."""
+    retrainer = shop.retrainer()
+    clean, learned, child = (candidate(shop, "passed") for _ in range(3))
+    replace(shop.versions.card(child), parent=learned).write(shop.versions.path(child))
+    assert retrainer.waiting() == shop.versions.card(child)
+    learned_from_erased(shop, learned, 1)
+    waiting = retrainer.waiting()
+    assert waiting is not None
+    assert waiting.number == clean
 
 
 def trainer_of(run_id: str) -> psutil.Process:

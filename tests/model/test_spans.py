@@ -14,11 +14,10 @@ from seqeval.scheme import IOB2
 from feedback.errors import BadDemo, BadInput
 from feedback.records import Example
 from model.answering import joined
-from model.batches import OVERLAP, WINDOW, tokenize, windows
+from model.batches import OVERLAP, WINDOW, tokenize, windows, words_of
 from model.task import Task, task_type
 from model.tasks.bio import decode_bio, label_words
 from model.tasks.text import UNKNOWN_NOTE
-from model.tasks.token_classification import words_of
 
 TEXTS = [
     "a 😀 naïve e\u0301tude",
