@@ -109,7 +109,6 @@ def build(
         "examples": list(demo.examples),
         "otherLanguageUrl": other_language_url,
         "givenLimit": GIVEN_LIMIT,
-        "agree": demo.acceptance.agree,
         "secondOpinions": demo.acceptance.second_opinions,
     }
     page = gr.Blocks(title=demo.words(demo.title, language), analytics_enabled=False, fill_width=True)

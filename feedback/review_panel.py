@@ -48,7 +48,6 @@ def build(
     """Add the Review page to the Blocks that are being built. `reviewer_of` names the person who judges, or raises."""
     kind = widget_named(widget)
     facts = facts_of(demo, labels, words, language, ("review", "page", "spans", "choice"))
-    facts["agree"] = demo.acceptance.agree
     # Relative to where the studio is mounted: a proxy may have put a path before all of it.
     facts["release"] = "../" * (LANGUAGE_PATHS[language].count("/") + 1) + "api/v1/reviews/release"
     component("review_page.js", kind, facts, _calls(desk, kind, labels, words, language, reviewer_of), "review")

@@ -29,7 +29,14 @@ def build(
     table = gr.Dataframe(label=t("models.table"), interactive=False, wrap=True, elem_id="models-table")
     picked = gr.Dropdown(label=t("models.pick"), choices=[], interactive=True, elem_id="models-pick")
     gate = gr.Textbox(lines=4, interactive=False, show_label=False, elem_id="models-gate")
-    worse = gr.Dataframe(label=t("models.worse"), interactive=False, wrap=True, elem_id="models-worse", visible=False)
+    worse = gr.Dataframe(
+        label=t("models.worse"),
+        interactive=False,
+        wrap=True,
+        elem_id="models-worse",
+        visible=False,
+        column_widths=["34%", "22%", "22%", "22%"],
+    )
     with gr.Row():
         share = gr.Slider(0.05, 0.95, value=0.5, step=0.05, label=t("models.share"), elem_id="models-share")
         reason = gr.Textbox(label=t("models.reason"), max_length=1000, elem_id="models-reason")

@@ -139,7 +139,7 @@ class AnswerCard {
     this.editor.lock(true);
     this.commentBox.hidden = this.question.hidden = this.actions.hidden = true;
     const key = answer.status === "accepted" ? "page.sent_accepted" : answer.confirmation ? "page.sent_confirmation" : "page.sent_correction";
-    this.status.tell(say(key, { agree: facts.agree }), "good");
+    this.status.tell(say(key), "good");
     this.onSent(answer);
   }
 }

@@ -200,6 +200,6 @@ window.addEventListener("online", () => { if (!current()) load(); });
 root.replaceChildren(
   el("header", { class: "am-header" },
     el("div", { class: "am-card-head" }, el("h2", { class: "am-title", text: say("review.title") }), el("div", { class: "am-tools" }, bulkButton, refreshButton, helpButton)),
-    el("p", { class: "am-lead am-review-lead", text: say("review.lead", { agree: facts.agree }) }), progress, bar, pace),
+    el("p", { class: "am-lead am-review-lead", text: say("review.lead") }), progress, bar, pace),
   status.node, bulk.node, card.node, empty, last.node, agreement.node, keys.dialog);
 load();

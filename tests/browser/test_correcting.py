@@ -141,7 +141,7 @@ def test_looks_right_confirms_once(page: Page, spans_site: Site) -> None:
     sent(card)
     assert last_correction(spans_site)["confirmation"] is True
     expect(card.locator(".am-actions")).to_be_hidden()
-    expect(card).to_contain_text("once 2 people say the same or a reviewer accepts")
+    expect(card).to_contain_text("once enough people say the same or a reviewer accepts")
 
 
 def test_sending_a_correction_needs_a_difference(page: Page, spans_site: Site) -> None:
