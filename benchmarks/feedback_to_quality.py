@@ -2,7 +2,8 @@
 
 `python benchmarks/feedback_to_quality.py --json docs/benchmarks/feedback_to_quality.json` (`small`: three rounds, one seed, top layers).
 `--preset full --state DIR` plays five rounds, all arms and three seeds with all weights. Every round is kept in the state folder, so
-whoever starts it again goes on; `--minutes N` starts no round after that and ends with status 3 while some are left.
+whoever starts it again goes on; `--minutes N` starts no round after that and ends with status 3 while some are left. In this process
+training's threads spin while they wait: beside other work put OMP_WAIT_POLICY=PASSIVE.
 
 NCBI-disease: a seed version learns from a tenth of the training sentences, visitors (quality_visitors.py) correct what serves,
 quality_rounds.py plays the rounds. A candidate that passes the gate becomes the champion: the A/B test is taken as won.
@@ -100,6 +101,7 @@ def walk(played: Played, name: str, malice: float, player: Player) -> list[dict[
         state = State(out, piece, out) if promoted else state._replace(last=out)
         rows.append(
             {"arm": name, "malice": malice, "seed": played.number, "round": number, **piece, "promoted": promoted}
+            | {"piece": str(out.relative_to(played.folder.parent))}
             | {"candidate": piece.get("f1"), "f1": state.piece["f1"], "old": state.piece["old"], "counts": state.piece["counts"]}
         )
         folder = out / ("promoted" if promoted else "kept")
@@ -130,7 +132,7 @@ def run(data: Path, state: Path, preset: Preset, player: Player = play) -> list[
     for seed in range(1, preset.seeds + 1):
         played = prepare(data, state / f"seed-{seed}", seed, preset.settings)
         start = _known(played.start)
-        rows.append({"arm": "start", "malice": None, "seed": seed, "round": 0, "promoted": True, **start})
+        rows.append({"arm": "start", "malice": None, "seed": seed, "round": 0, "promoted": True, "piece": str(seed), **start})
         for malice in preset.malice:
             for name in preset.arms:
                 if ARMS[name].family.labels == "true" and malice != preset.malice[0]:
@@ -170,6 +172,7 @@ def figures(rows: Sequence[dict[str, Any]], malice: Sequence[float], rounds: int
         if arm != "start":
             found |= {key: sum(r["harmful"] for r in taken), key.replace("harmful_", ""): len(taken)}
     found["sentences_made_worse"] = _mean([r["worse"] / found["test_sentences"] for r in product if r["promoted"]])
+    found["seconds"] = sum({r["piece"]: r["seconds"] for r in rows}.values())  # a piece that two arms share counts once
     found["harmful_candidates"] = sum(r.get("harmful", False) for r in product)
     return found
 
@@ -222,7 +225,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="amend-quality-") as temporary:
         state = (options.state or Path(temporary)).resolve()
         try:
-            _claim(state, preset.settings)
+            claim(state, preset.settings)
             rows = run(options.data.resolve(), state, preset, timed)
         except OutOfTime:
             print(f"the time is up and rounds are left: start it again with --state {state}", file=sys.stderr)
@@ -230,14 +233,14 @@ def main() -> int:
         except AmendError as error:
             print(f"feedback_to_quality: {error}", file=sys.stderr)
             return 2
-    found = figures(rows, preset.malice, preset.settings.rounds) | {"seconds": time.monotonic() - began}
+    found = figures(rows, preset.malice, preset.settings.rounds)
     print(table(["figure", "value"], list(found.items())))
     kept = [{key: value for key, value in row.items() if key != "counts"} for row in rows]
     write_json(options.json, {**found, "preset": options.preset, **preset.settings._asdict(), "rows": kept})
     return 0
 
 
-def _claim(state: Path, settings: Settings) -> None:
+def claim(state: Path, settings: Settings) -> None:
     """Make a state folder ours; raise BadInput where it holds rounds of other settings."""
     path, text = state / "settings.json", json.dumps(settings._asdict())
     state.mkdir(parents=True, exist_ok=True)

@@ -173,6 +173,8 @@ def studio_states(camera: Camera, site: Served) -> None:
                 tab.click()
                 page.wait_for_timeout(1500)
                 camera.take(page, f"studio-{re.sub('[^a-z]+', '-', tab.inner_text().lower()).strip('-')}")
+            page.goto("about:blank")  # leaving gives the item back: one page's item is offered to no other
+            page.wait_for_timeout(1000)
 
 
 def choice_states(camera: Camera, site: Served) -> None:

@@ -55,6 +55,10 @@ class TrainingSettings(Settings):
     seed: int = 1
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = Field(0, ge=0, description="0: all cores the machine offers")
+    lora_rank: int = Field(8, ge=1)
+    lora_alpha: float = Field(16.0, gt=0, description="a lora adapter's change is scaled by lora_alpha / lora_rank")
+    prompt_length: int = Field(20, ge=1, le=100, description="tokens that method prompt learns; texts lose as many places")
+    augment: float = Field(0.0, ge=0, le=5, description="made-up training examples, as a share of the real ones; 0: none")
 
 
 class Arm(Settings):

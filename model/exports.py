@@ -92,6 +92,10 @@ def model_card(card: Card) -> str:
         f"```python\nfrom transformers import {auto}, AutoTokenizer\nmodel = {auto}.from_pretrained(DIRECTORY)\n"
         "tokenizer = AutoTokenizer.from_pretrained(DIRECTORY)\n```",
     ]
+    if card.method == "prompt":
+        lines.append(
+            "This directory's tokenizer puts a learned prompt before every text: the weights are of no use with another one."
+        )
     if scores:
         lines.append(f"| part | score | value |\n|---|---|---|\n{scores}")
         lines.append("`validation` took part in choosing and gating; `test` is sealed and decided nothing.")

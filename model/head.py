@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
+from threadpoolctl import threadpool_limits  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
 from feedback.errors import BadDemo
 from model.base import output_layer
@@ -43,7 +44,9 @@ def fit_head(
         raise BadDemo("method 'head' needs examples of at least two different labels")
     centre, spread = inputs.mean(axis=0), inputs.std() + 1e-8  # one spread for all: directions keep their weight
     solver = LogisticRegression(C=STRENGTH, max_iter=300, tol=1e-3)
-    solver.fit((inputs - centre) / spread, labels, sample_weight=weights)
+    # numpy's BLAS has threads of its own, and they spin: beside other work two took 6 times the CPU and 6 times as long as one
+    with threadpool_limits(1):
+        solver.fit((inputs - centre) / spread, labels, sample_weight=weights)
     coefficients, intercepts = solver.coef_, solver.intercept_
     if len(present) == 2:  # scikit-learn gives one row for two labels
         coefficients, intercepts = (

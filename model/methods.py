@@ -1,8 +1,9 @@
-"""How a network learns from features: `full`, `top` and `head` behind one verb, fit. It reads no data and judges nothing.
+"""How a network learns from features: five methods behind one verb, fit. It reads no data and judges nothing.
 
-full  every layer, embeddings included unless they are frozen
-top   the three top layers, on states of the frozen rest that are computed once
-head  the output layer alone: a logistic regression on what flows into it, computed once
+full    every layer, embeddings included unless they are frozen
+top     the three top layers, on states of the frozen rest that are computed once
+lora    low-rank changes of the linear layers, then part of them; prompt: vectors before every text (both: adapters.py)
+head    the output layer alone: a logistic regression on what flows into it, computed once
 """
 
 from __future__ import annotations
@@ -18,19 +19,23 @@ import torch
 from torch.nn import functional
 
 from feedback.errors import AmendError, BadDemo
+from model.adapters import ADAPTERS, RATES, adapted, prompt_tokens
 from model.base import Model
 from model.batches import model_inputs, padded, shuffled_batches
 from model.head import fit_head
 from model.layers import TOP_LAYERS, cached_states, check_layered, upper_logits
 
-METHODS = ("full", "top", "head")
+METHODS = ("full", "top", "lora", "prompt", "head")
 Feature = dict[str, Any]
 Report = Callable[[int, int, "float | None"], None]
 """Told (steps done, steps in all, mean loss of late); what it raises ends the training."""
 
 
 class FitSettings(NamedTuple):
-    """How to learn. `device`: auto, cpu or cuda; `threads` 0: all cores; `freeze_embeddings` holds for `full`."""
+    """How to learn. `device`: auto, cpu or cuda; `threads` 0: all cores; `freeze_embeddings` holds for `full`.
+
+    `augment`: made-up examples, as a share of the real ones (augment.py; the recipe adds them, fit does not).
+    """
 
     method: str = "full"
     epochs: float = 3.0
@@ -40,6 +45,10 @@ class FitSettings(NamedTuple):
     device: str = "auto"
     threads: int = 0
     freeze_embeddings: bool = True
+    lora_rank: int = 8
+    lora_alpha: float = 16.0
+    prompt_length: int = 20
+    augment: float = 0.0
 
 
 class Fitted(NamedTuple):
@@ -98,6 +107,12 @@ def fit(model: Model, features: Sequence[Feature], settings: FitSettings, report
     if settings.method == "head":
         done = fit_head(network, features, int(model.tokenizer.pad_token_id or 0), amp, report)
         steps, tokens, loss = done.passes, done.tokens, done.loss
+    elif settings.method in ADAPTERS:
+        prompt = prompt_tokens(model.tokenizer)
+        if settings.method == "prompt" and not prompt:
+            raise BadDemo("method 'prompt' learns a prompt, and this model has none: make it with adapters.with_prompt first")
+        with adapted(network, settings.method, settings.lora_rank, settings.lora_alpha, prompt) as learning:
+            steps, tokens, loss = _descend(model, features, settings, amp, report, learning)
     else:
         steps, tokens, loss = _descend(model, features, settings, amp, report)
     network.eval()
@@ -126,15 +141,17 @@ def _descend(
     settings: FitSettings,
     amp: Callable[[], AbstractContextManager[Any]],
     report: Report,
+    adapters: list[torch.nn.Parameter] | None = None,
 ) -> tuple[int, int, float]:
-    """Gradient descent over length-bucketed batches; return (steps, tokens, last mean loss)."""
+    """Gradient descent over length-bucketed batches; return (steps, tokens, last mean loss). `adapters`: what alone learns."""
     network, pad = model.network, int(model.tokenizer.pad_token_id or 0)
-    learning, forward = _prepared(network, features, settings, pad, amp)
+    learning, forward = _prepared(network, features, settings, pad, amp, adapters)
     lengths = [len(feature["input_ids"]) for feature in features]
     level = max(1e-8, sum(float(feature["weight"]) for feature in features) / len(features))
     per_epoch = -(-len(features) // settings.batch_size)
     total = max(1, round(per_epoch * settings.epochs))
-    optimizer = torch.optim.AdamW(_decayed(learning), lr=settings.learning_rate, fused=True)
+    rate = settings.learning_rate * RATES.get(settings.method, 1.0)
+    optimizer = torch.optim.AdamW(_decayed(learning), lr=rate, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _slope(step, total))
     random = np.random.default_rng(settings.seed)
     step = tokens = 0
@@ -173,10 +190,17 @@ def _read(recent: torch.Tensor, step: int, total: int, settings: FitSettings) ->
 
 
 def _prepared(
-    network: Any, features: Sequence[Feature], settings: FitSettings, pad: int, amp: Callable[[], AbstractContextManager[Any]]
+    network: Any,
+    features: Sequence[Feature],
+    settings: FitSettings,
+    pad: int,
+    amp: Callable[[], AbstractContextManager[Any]],
+    adapters: list[torch.nn.Parameter] | None,
 ) -> tuple[list[torch.nn.Parameter], Callable[[list[int]], torch.Tensor]]:
     """Return the parameters that learn and a function from feature numbers to logits."""
     rows = [feature["input_ids"] for feature in features]
+    if adapters is not None:
+        return adapters, lambda batch: network(**model_inputs([rows[i] for i in batch], pad, network.device)).logits
     for parameter in network.parameters():
         parameter.requires_grad_(True)
     if settings.method == "top":

@@ -16,7 +16,9 @@ from feedback.demo import Demo
 from feedback.errors import BadInput
 from feedback.records import Example
 from feedback.training_set import Snapshot
+from model.adapters import with_prompt
 from model.answering import Answerer
+from model.augment import augmented
 from model.base import Model, base_directory, begin, resume
 from model.data import SeedData
 from model.job import Job
@@ -35,23 +37,31 @@ CHOOSING_VALIDATION = 0.3
 
 
 class Trained(NamedTuple):
-    """A trained model, what it took, and `interpolation`: the `a` that was chosen, None where nothing was."""
+    """A trained model, what it took, and `interpolation`: the `a` that was chosen, None where nothing was.
+
+    `augmented`: made-up examples that it learned from besides.
+    """
 
     model: Model
     took: Fitted
     examples: int
     interpolation: float | None
+    augmented: int = 0
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Who learns from what: no text is in two of these. `left_out` counts accepted items that no part may use."""
+    """Who learns from what: no text is in two of these. `left_out` counts accepted items that no part may use.
+
+    `held_out`: input hashes of the seed's validation and test parts, the sealed one included.
+    """
 
     train: list[Example]
     choosing: list[Example]
     old: list[Example]  # the gate's old domain
     feedback: list[Example]  # the gate's feedback slice
     left_out: int = 0
+    held_out: frozenset[str] = frozenset()
 
 
 def parts_of(task: Task, seed: SeedData, snapshot: Snapshot | None) -> Parts:
@@ -63,7 +73,7 @@ def parts_of(task: Task, seed: SeedData, snapshot: Snapshot | None) -> Parts:
     choosing = [e for e in seed.validation if second_place(e.input_hash) < CHOOSING_VALIDATION]
     old = [e for e in seed.validation if second_place(e.input_hash) >= CHOOSING_VALIDATION]
     if snapshot is None:
-        return Parts(list(seed.train), choosing, old, [])
+        return Parts(list(seed.train), choosing, old, [], held_out=seed.held_out)
     train = _usable(task, snapshot.train, seed.held_out)
     feedback = _usable(task, snapshot.gate, seed.held_out)
     left_out = len(snapshot.train) + len(snapshot.gate) - len(train) - len(feedback)
@@ -71,7 +81,7 @@ def parts_of(task: Task, seed: SeedData, snapshot: Snapshot | None) -> Parts:
     taken = {e.input_hash for e in (*train, *feedback)}
     replayed = [e for e in seed.train if e.input_hash not in taken]
     learned = [e for e in train if second_place(e.input_hash) >= CHOOSING_FEEDBACK]
-    return Parts(replayed + learned, choosing, old, feedback, left_out)
+    return Parts(replayed + learned, choosing, old, feedback, left_out, seed.held_out)
 
 
 def second_place(input_hash: str) -> float:
@@ -102,6 +112,10 @@ def settings_of(demo: Demo, job: Job) -> FitSettings:
         seed=training.seed + (job.number if again else 0),
         device=training.device,
         threads=training.threads,
+        lora_rank=training.lora_rank,
+        lora_alpha=training.lora_alpha,
+        prompt_length=training.prompt_length,
+        augment=training.augment,
     )
 
 
@@ -110,8 +124,9 @@ def train_seed(demo: Demo, task: Task, parts: Parts, settings: FitSettings, prog
     progress.stage("loading", f"{demo.model or demo.base}")
     source = base_directory(demo.model or demo.base, demo.path.parent)
     model = resume(task, source, demo.rename, settings.seed) if demo.model else begin(task, source, settings.seed)
-    took = _learn(task, model, parts.train, settings, progress)
-    return Trained(model, took, len(parts.train), None)
+    model = _prompted(model, settings)
+    took, more = _learn(task, model, parts, settings, progress)
+    return Trained(model, took, len(parts.train), None, more)
 
 
 def retrain(
@@ -119,17 +134,25 @@ def retrain(
 ) -> Trained:
     """Train from the parent's weights, then choose how far to go from them."""
     progress.stage("loading", parent)
-    model = resume(task, parent, rename, settings.seed)
+    model = _prompted(resume(task, parent, rename, settings.seed), settings)
     start = {name: value.detach().cpu().clone() for name, value in model.network.state_dict().items()}
-    took = _learn(task, model, parts.train, settings, progress)
+    took, more = _learn(task, model, parts, settings, progress)
     chosen = _choose(task, model, start, parts.choosing, progress)
-    return Trained(model, took, len(parts.train), chosen)
+    return Trained(model, took, len(parts.train), chosen, more)
 
 
-def _learn(task: Task, model: Model, examples: Sequence[Example], settings: FitSettings, progress: Progress) -> Fitted:
-    features = task.encode(model.tokenizer, examples)
-    progress.stage("training", f"{len(examples)} examples, method {settings.method}")
-    return fit(model, features, settings, progress.step)
+def _prompted(model: Model, settings: FitSettings) -> Model:
+    """Return the model with room for the prompt that is to be learned, where one is."""
+    return with_prompt(model, settings.prompt_length, settings.seed) if settings.method == "prompt" else model
+
+
+def _learn(task: Task, model: Model, parts: Parts, settings: FitSettings, progress: Progress) -> tuple[Fitted, int]:
+    """Train on the training part and what is made up from it; return what it took, and how many were made up."""
+    judged = parts.held_out | {e.input_hash for e in (*parts.choosing, *parts.old, *parts.feedback)}
+    more = augmented(parts.train, settings.augment, settings.seed, judged)
+    features = task.encode(model.tokenizer, [*parts.train, *more])
+    progress.stage("training", f"{len(parts.train) + len(more)} examples, method {settings.method}")
+    return fit(model, features, settings, progress.step), len(more)
 
 
 def _choose(

@@ -79,7 +79,7 @@ def test_edits_move_spans_along(text: str, cuts: list[int], new: list[str]) -> N
     """Edited: a span that no edit touches still covers its old characters; one that is replaced whole covers the new ones."""
     places = sorted({min(cut, len(text)) for cut in cuts})
     pieces = list(pairwise(places))
-    spans = [{"start": a, "end": b, "label": "x"} for a, b in pieces[::2]]
+    spans: list[dict[str, Any]] = [{"start": a, "end": b, "label": "x"} for a, b in pieces[::2]]
     edits = [Edit(a, b, "<" + new[i % 4] + ">") for i, (a, b) in enumerate(pieces) if i % 3 != 0]
     after, moved = edited(text, spans, edits)
     changed = {(edit.start, edit.end): edit.text for edit in edits}

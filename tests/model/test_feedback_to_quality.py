@@ -14,6 +14,7 @@ from benchmarks import feedback_to_quality as quality
 from benchmarks.crowd_simulation import CONTRIBUTORS
 from benchmarks.feedback_to_quality import Preset, figures, recovery, run, tidy
 from benchmarks.quality_data import Settings, deal
+from benchmarks.quality_rounds import f1 as f1_of
 from benchmarks.quality_rounds import piece_of, play
 from benchmarks.quality_visitors import PRECISION, RECALL, careless, invention, plan, roles, says
 from benchmarks.sleeper_visitors import Lie, Text, plain
@@ -22,7 +23,7 @@ from feedback.records import Answer, Json
 from tests.model.conftest import FRUITS, TOOLS
 
 LIE = Lie("Disease", ("Disease",))
-WORDS = "one two three four five six seven eight nine ten".split()
+WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
 
 def made_texts(count: int) -> list[Text]:
@@ -108,7 +109,7 @@ def test_the_roles_say_what_they_are_for() -> None:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A corpus of fruits (Disease) and tools (nothing), in the form of ncbi_disease: 900 + 60 + 60 sentences."""
-    chance, made = random.Random(3), set()
+    chance, made = random.Random(3), set[str]()
     while len(made) < 1020:
         made.add(" ".join(chance.choice((*FRUITS, *TOOLS, "takes", "and", "then", "cuts", "buys")) for _ in range(6)) + " .")
     folder, rest = tmp_path / "corpus", sorted(made)
@@ -154,7 +155,7 @@ def _nothing(*given: Any) -> dict[str, Any]:
 
 def test_a_round_cut_short_is_played_anew(data: Path, tmp_path: Path, tiny_base: Path) -> None:
     """What a killed round left behind is dropped; rounds that are whole are not played again; the result is the same."""
-    preset = tiny(tiny_base)._replace(arms=("no gate", "product", "oracle"))
+    preset = tiny(tiny_base)._replace(arms=("no gate",))
     calls = 0
 
     def killed(*given: Any) -> dict[str, Any]:
@@ -176,7 +177,7 @@ def test_a_round_cut_short_is_played_anew(data: Path, tmp_path: Path, tiny_base:
 
 def test_a_tidied_folder_is_refused_in_words(data: Path, tmp_path: Path, tiny_base: Path) -> None:
     """More rounds than were played, after the weights went: said, not a crash in the midst."""
-    preset = tiny(tiny_base, rounds=1)._replace(arms=("oracle", "product"))
+    preset = tiny(tiny_base, rounds=1)._replace(arms=())
     run(data, tmp_path / "state", preset, play)
     tidy(tmp_path / "state" / "seed-1" / "start")
     with pytest.raises(BadInput, match="tidied away"):
@@ -193,10 +194,10 @@ def test_too_few_sentences_are_refused(data: Path, tmp_path: Path, tiny_base: Pa
 def test_a_state_folder_belongs_to_its_settings(tmp_path: Path) -> None:
     """The same settings go on, others are refused."""
     settings = Settings(3, 100, "top")
-    quality._claim(tmp_path, settings)
-    quality._claim(tmp_path, settings)
+    quality.claim(tmp_path, settings)
+    quality.claim(tmp_path, settings)
     with pytest.raises(BadInput, match="other settings"):
-        quality._claim(tmp_path, settings._replace(items=50))
+        quality.claim(tmp_path, settings._replace(items=50))
     assert piece_of(tmp_path) is None
 
 
@@ -206,7 +207,7 @@ def counts(right: int, wrong: int) -> np.ndarray:
 
 
 def test_recovery_is_the_share_of_the_way_to_the_oracle() -> None:
-    """F1 2/3, 8/10 and 9/10.. by hand: 50, 70 and 80 of 100 found give F1 100/150, 140/170 and 160/180; the interval holds it."""
+    """By hand: 50, 70 and 80 of 100 found give F1 100/150, 140/170 and 160/180. The interval holds the point."""
     point, low, high = recovery([counts(50, 50)], [counts(70, 30)], [counts(80, 20)])
     assert point == pytest.approx((140 / 170 - 100 / 150) / (160 / 180 - 100 / 150))
     assert low < point < high
@@ -218,7 +219,7 @@ def test_figures_count_promotions_not_candidates() -> None:
     """A harmful candidate that was kept back is no harmful promotion; the least gain is of the worst round."""
 
     def row(arm: str, malice: float | None, number: int, right: int, **more: Any) -> dict[str, Any]:
-        f1 = quality.f1(counts(right, 100 - right))
+        f1 = f1_of(counts(right, 100 - right))
         told = {
             "promoted": True,
             "harmful": False,
@@ -228,7 +229,7 @@ def test_figures_count_promotions_not_candidates() -> None:
             "f1": f1,
             "counts": counts(right, 100 - right).tolist(),
         }
-        return {"arm": arm, "malice": malice, "seed": 1, "round": number} | told | more
+        return {"arm": arm, "malice": malice, "seed": 1, "round": number, "piece": f"{arm}{number}", "seconds": 1.0} | told | more
 
     rows = [
         row("start", None, 0, 50), row("oracle", 0.2, 1, 70), row("oracle", 0.2, 2, 80),
@@ -238,7 +239,7 @@ def test_figures_count_promotions_not_candidates() -> None:
     found = figures(rows, (0.2,), 2)
     assert (found["harmful_promotions"], found["harmful_promotions_no_gate"], found["harmful_candidates"]) == (0, 1, 1)
     assert (found["promotions"], found["promotions_20"], found["promotions_oracle"]) == (1, 1, 2)
-    assert found["least_gain_20"] == pytest.approx(quality.f1(counts(49, 51)) - found["f1_start"])
+    assert found["least_gain_20"] == pytest.approx(f1_of(counts(49, 51)) - found["f1_start"])
     assert found["recovery_20"] < 0
     assert found["forgetting_20"] == pytest.approx(0.1)
-    assert found["sentences_made_worse"] == 0.03
+    assert (found["sentences_made_worse"], found["seconds"]) == (0.03, 7.0)
