@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits  # type: ignore[import-not-found, import-untyped, unused-ignore]
 from torch.nn import functional
 from transformers import AutoModel
 
@@ -215,7 +216,8 @@ def _around(first: np.ndarray, one_each: bool) -> torch.Tensor:
 
 def _regression(places: Places, rows: np.ndarray, labels: int) -> Predict:
     states = places.states.numpy()
-    solver = LogisticRegression(C=STRENGTH, max_iter=300, tol=1e-3).fit(states[rows], places.tags[rows])
+    with threadpool_limits(1):  # as in head.py: at these sizes two BLAS threads take longer than one
+        solver = LogisticRegression(C=STRENGTH, max_iter=300, tol=1e-3).fit(states[rows], places.tags[rows])
 
     def predict(asked: np.ndarray) -> np.ndarray:
         found = np.zeros((len(asked), labels))

@@ -72,3 +72,28 @@ def test_the_page_tells_uses_wear_and_what_got_worse(store: Store, language: str
     (row,) = shown.worse(2).to_numpy().tolist()
     assert row == ["gout \U0001f600 and mumps", "Disease: gout; Disease: mumps", "Disease: mumps", "–"]
     assert shown.worse(None).empty
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_page_says_that_few_contributors_cannot_be_capped(store: Store, language: str) -> None:
+    """Three contributors of twenty: in the overview before a round, and under a version that such a round made."""
+    told = {
+        "weight": 5.5, "before": 9.0, "alike": 2, "contributors": 3, "needed": 20, "few_contributors": True, "met": False,
+        "scaled": 1, "over": [{"kind": "contributor", "share": 0.4, "cap": 0.05}, {"kind": "contributor", "share": 0.3, "cap": 0.05}],
+    }  # fmt: skip
+    rooms = SimpleNamespace(
+        ledger=lambda c: None,
+        weighing=lambda c: told,
+        waiting=lambda: None,
+        feedback=lambda: (9, 9),
+        believed_contributors=lambda: (3, 20),
+        last_delivery=lambda: None,
+    )
+    versions = SimpleNamespace(card=card, problems=list)
+    say = Words([Path(ROOT) / "model" / "words.toml"]).speaker(language)
+    shown = Shown(say, rooms, SimpleNamespace(champion=1, current=None), versions)  # type: ignore[arg-type]
+    assert say("models.few_contributors", count=3, needed=20) in shown.overview().splitlines()
+    lines = shown.gate(2).splitlines()
+    assert say("models.round_few", count=3, needed=20) in lines
+    assert [line for line in lines if "40" in line] == [say("models.over.contributor", share=0.4, cap=0.05)]
+    assert any("5.5" in line and "9" in line for line in lines)
