@@ -23,6 +23,9 @@ FEEDBACK_ALPHA = 0.1
 """Feedback slice: one-sided p must be below this, and the point difference above 0."""
 FEEDBACK_LEAST = 20
 """Feedback slice: with fewer items the slice is too small to decide."""
+GOLD_ALPHA = 0.05
+"""Gold items: a candidate that is worse on them with a one-sided p below this fails. They are the one part of the gate that
+visitors cannot write: accepted lies make a poisoned candidate look good on the feedback slice (benchmarks/sleepers.py)."""
 FEEDBACK_SEEN = 0.02
 """Feedback slice: where the set can see 2 points and the candidate is not better, it fails; a coarser set is undecided."""
 CLASS_MARGIN = 0.02
@@ -49,16 +52,25 @@ class Slice(NamedTuple):
     candidate: Sequence[Answer]
 
 
+NOTHING = Slice((), (), ())
+
+
 def run_gate(
-    task: Task, old: Slice, feedback: Slice, shown: Mapping[str, tuple[float, float]] | None = None, seed: int = 0
+    task: Task,
+    old: Slice,
+    feedback: Slice,
+    shown: Mapping[str, tuple[float, float]] | None = None,
+    seed: int = 0,
+    gold: Slice = NOTHING,
 ) -> GateResult:
-    """Judge a candidate. `old` is the seed's validation part, `feedback` the snapshot's gate part (may be empty).
+    """Judge a candidate. `old` is the seed's validation part, `feedback` the snapshot's gate part, `gold` the owner's items of
+    known truth (both may be empty).
 
     `shown`: measures that are reported and never decide, name -> (champion, candidate), e.g. latency in ms.
     """
     random = np.random.default_rng(seed)
     pairs, new = _paired(task, old), _paired(task, feedback)
-    checks = [_old_domain(pairs, random), _feedback(new, random), *_classes(pairs)]
+    checks = [_old_domain(pairs, random), _feedback(new, random), *_gold(_paired(task, gold), random), *_classes(pairs)]
     checks += [*_sentences(pairs, new), _calibration(task, old, feedback), *_shown(shown or {})]
     everything = Slice(
         [*old.examples, *feedback.examples], [*old.champion, *feedback.champion], [*old.candidate, *feedback.candidate]
@@ -69,7 +81,7 @@ def run_gate(
         tuple(_worsened(task, everything)),
         _power(pairs, new, random),
         pairs.resolution() if len(pairs) else None,
-        {"old": _scores(task, old), "feedback": _scores(task, feedback)},
+        {"old": _scores(task, old), "feedback": _scores(task, feedback), "gold": _scores(task, gold)},
         _by_contributor(task, feedback),
     )
 
@@ -140,6 +152,20 @@ def _feedback(pairs: Paired, random: np.random.Generator) -> Check:
         len(pairs),
         f"Feedback: {points(difference)} points on {len(pairs)} items: not better {tail}.",
     )
+
+
+def _gold(pairs: Paired, random: np.random.Generator) -> list[Check]:
+    """Return the check on items of known truth; none where the demo has none that judge."""
+    if not len(pairs):
+        return []
+    difference, p = pairs.difference(), pairs.p_worse(random, RESAMPLES)
+    name = "McNemar's exact test" if pairs.one_answer else "paired bootstrap"
+    words = (
+        f"Known truth: {points(difference)} points on {len(pairs)} gold items, which nobody but the owner writes; "
+        f"worse with one-sided p {p:.3f} ({name}; below {GOLD_ALPHA:g} it fails)."
+    )
+    failed = difference < 0 and p < GOLD_ALPHA
+    return [Check("gold", difference, p, 0.0, "fail" if failed else "pass", len(pairs), words)]
 
 
 def _classes(pairs: Paired) -> list[Check]:

@@ -6,7 +6,7 @@ and is then pulled back towards the parent: (1-a) parent + a trained, a chosen o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -62,10 +62,13 @@ class Parts:
     feedback: list[Example]  # the gate's feedback slice
     left_out: int = 0
     held_out: frozenset[str] = frozenset()
+    gold: tuple[Example, ...] = ()  # the owner's items of known truth: they judge, and nobody else can write them
 
 
-def parts_of(task: Task, seed: SeedData, snapshot: Snapshot | None) -> Parts:
-    """Deal seed and accepted items out. An accepted item replaces a seed example of the same text.
+def parts_of(task: Task, seed: SeedData, snapshot: Snapshot | None, gold: Sequence[Example] = ()) -> Parts:
+    """Deal seed, accepted and gold items out. An accepted item replaces a seed example of the same text.
+
+    A gold item that is a text of the seed's too stays there.
 
     Accepted items whose text is in the seed's validation or test part, or whose labels the demo no longer has, are left
     out; seed examples whose text is in the snapshot's gate slice are not trained on.
@@ -73,7 +76,7 @@ def parts_of(task: Task, seed: SeedData, snapshot: Snapshot | None) -> Parts:
     choosing = [e for e in seed.validation if second_place(e.input_hash) < CHOOSING_VALIDATION]
     old = [e for e in seed.validation if second_place(e.input_hash) >= CHOOSING_VALIDATION]
     if snapshot is None:
-        return Parts(list(seed.train), choosing, old, [], held_out=seed.held_out)
+        return Parts(list(seed.train), choosing, old, [], held_out=seed.held_out, gold=_apart(gold, seed))
     train = _usable(task, snapshot.train, seed.held_out)
     feedback = _usable(task, snapshot.gate, seed.held_out)
     left_out = len(snapshot.train) + len(snapshot.gate) - len(train) - len(feedback)
@@ -81,7 +84,14 @@ def parts_of(task: Task, seed: SeedData, snapshot: Snapshot | None) -> Parts:
     taken = {e.input_hash for e in (*train, *feedback)}
     replayed = [e for e in seed.train if e.input_hash not in taken]
     learned = [e for e in train if second_place(e.input_hash) >= CHOOSING_FEEDBACK]
-    return Parts(replayed + learned, choosing, old, feedback, left_out, seed.held_out)
+    kept = _apart(gold, seed, taken)
+    return Parts(replayed + learned, choosing, old, feedback, left_out, seed.held_out, kept)
+
+
+def _apart(gold: Sequence[Example], seed: SeedData, taken: Collection[str] = ()) -> tuple[Example, ...]:
+    """Return the gold items whose texts no other part has."""
+    elsewhere = {e.input_hash for e in seed.train} | seed.held_out | set(taken)
+    return tuple(e for e in gold if e.input_hash not in elsewhere)
 
 
 def second_place(input_hash: str) -> float:

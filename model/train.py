@@ -28,7 +28,7 @@ from feedback.records import Answer, Example
 from feedback.training_set import Snapshot, read_snapshot
 from model.answering import Answerer, open_version
 from model.card import CARD, Card, read_card
-from model.data import SeedData, load_seed
+from model.data import SeedData, load_gold, load_seed
 from model.exports import add_foreign
 from model.gate import Slice, run_gate
 from model.gate_report import GateResult
@@ -56,7 +56,7 @@ def run_job(job: Job, demo: Demo, progress: Progress) -> Card:
         progress.stage("loading", str(demo.path))
         task, seed = load_seed(demo)
         snapshot = read_snapshot(Path(job.snapshot)) if job.snapshot else None
-        parts = parts_of(task, seed, snapshot)
+        parts = parts_of(task, seed, snapshot, load_gold(demo, task))
         card, candidate = (
             _added(job, demo, staged) if job.kind == "added" else _trained(job, demo, task, parts, snapshot, staged, progress)
         )
@@ -77,18 +77,20 @@ def run_job(job: Job, demo: Demo, progress: Progress) -> Card:
 
 def gate_version(task: Task, parts: Parts, champion: Path, candidate: Answerer, progress: Progress) -> GateResult:
     """Answer the gate's items with both sides and judge. Latency (ms an item, in batches) and size (MB) are shown."""
-    items = [*parts.old, *parts.feedback]
-    progress.stage("gate", f"{len(parts.old)} items of the old domain, {len(parts.feedback)} of feedback", 2 * len(items))
+    items = [*parts.old, *parts.feedback, *parts.gold]
+    sizes = f"{len(parts.old)} items of the old domain, {len(parts.feedback)} of feedback, {len(parts.gold)} of known truth"
+    progress.stage("gate", sizes, 2 * len(items))
     judge = open_version(champion)
     before, slow = _timed(judge, items, progress, 0)
     after, fast = _timed(candidate, items, progress, len(items))
-    cut = len(parts.old)
+    cut, end = len(parts.old), len(parts.old) + len(parts.feedback)
     shown = {"latency_ms": (slow, fast), "size_mb": (_megabytes(judge), _megabytes(candidate))}
     return run_gate(
         task,
         Slice(parts.old, before[:cut], after[:cut]),
-        Slice(parts.feedback, before[cut:], after[cut:]),
+        Slice(parts.feedback, before[cut:end], after[cut:end]),
         shown if items else None,
+        gold=Slice(parts.gold, before[end:], after[end:]),
     )
 
 

@@ -55,6 +55,20 @@ def test_a_clearly_better_candidate_passes(task: Task) -> None:
     assert result.worse == ()
 
 
+def test_known_truth_refuses_what_looks_better_on_poisoned_feedback(task: Task) -> None:
+    """Equal on the old domain, much better on a feedback slice that liars wrote, 12 of 60 gold items lost: McNemar's exact
+    one-sided p is 2 to the -12 (all 12 that differ are lost), so it is refused; one item lost of 60 (p .5) is not."""
+    old, lied = _slice(_rights(40, 400), _rights(40, 400)), _slice(_rights(30, 60), _rights(15, 60))
+    refused = run_gate(task, old, lied, gold=_slice(_rights(20, 60), _rights(32, 60)))
+    check = _check(refused, "gold")
+    assert (check.verdict, refused.verdict) == ("fail", "refused")
+    assert check.lower == pytest.approx(2.0**-12)
+    assert refused.scores["gold"]["items"] == 60
+    spared = run_gate(task, old, lied, gold=_slice(_rights(20, 60), _rights(21, 60)))
+    assert _check(spared, "gold").verdict == "pass"
+    assert spared.verdict == run_gate(task, old, lied).verdict
+
+
 def test_a_worse_candidate_is_refused(task: Task) -> None:
     """Three points worse on the old domain: refused, and the items it spoils are listed with both answers."""
     result = run_gate(task, _slice(_rights(40, 400), _rights(52, 400)), _slice(_rights(30, 60), _rights(15, 60)))

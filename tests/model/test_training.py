@@ -184,6 +184,14 @@ def test_parts_share_no_text(text_demo: Demo, tmp_path: Path) -> None:
     assert not set().union(*sides) & {e.input_hash for e in seed.test}
     assert all(e.correction_id for e in parts.train)
     assert parts.left_out == len(seed.held_out)
+    gold = [
+        *seed.train[:2],
+        *seed.test[:1],
+        Example("a text of the owner's own", {"label": "tool"}, input_hash=input_hash("own")),
+    ]
+    kept = parts_of(task, seed, Snapshot("s", "", [], []), gold).gold
+    assert [e.input for e in kept] == ["a text of the owner's own"]
+    assert parts_of(task, seed, None, gold).gold == kept
 
 
 def test_a_retraining_starts_from_its_parent_and_is_gated(text_demo: Demo, tmp_path: Path) -> None:
