@@ -47,7 +47,7 @@ async function loadStanding() {
   standing.replaceChildren(el("p", { class: "am-muted", text: say("contributors.reckoning") }));
   const answer = await ask("acceptance", {});
   if (!told(answer)) { standing.replaceChildren(); return; }
-  const share = (value, kind) => el("span", { class: "am-bar", dataset: { kind }, style: `inline-size: ${value}%` });
+  const share = (value, kind) => el("span", { class: "am-gauge", dataset: { kind }, style: `inline-size: ${value}%` });
   const rows = answer.bins.map((bin) => el("tr", {},
     el("th", { scope: "row", text: `${bin.from}–${bin.to} %` }), el("td", { text: String(bin.items) }),
     el("td", {}, share(bin.mean / 2, "claimed"), el("span", { text: `${bin.mean} %` })),
