@@ -59,6 +59,11 @@ class Agreement:
         return verdicts
 
 
+def blocked_contributors(store: Store) -> set[str]:
+    """Return the contributors who are blocked now: what they say is believed by no policy."""
+    return {str(row["contributor"]) for row in store.rows("SELECT contributor FROM current_blocks WHERE blocked")}
+
+
 def opinions_on(store: Store, input_hash: str, input_json: str, *, of_blocked: bool = False) -> list[Opinion]:
     """Return the standing opinions on exactly this input that no person has judged, oldest first.
 

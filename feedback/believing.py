@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from feedback import consensus, span_consensus
-from feedback.acceptance import Agreement, Opinion
+from feedback.acceptance import Agreement, Opinion, blocked_contributors
 from feedback.errors import AmendError
 from feedback.heard import Heard, answers, records
 from feedback.records import Json, Review, Trap, Verdict, new_id
@@ -117,7 +117,7 @@ class Believing:
             return [*reviews, *self._settle_once()[0]] if traps_changed else reviews
 
     def _settle_once(self) -> tuple[list[Review], bool]:
-        blocked = {str(row["contributor"]) for row in self._store.rows("SELECT contributor FROM current_blocks WHERE blocked")}
+        blocked = blocked_contributors(self._store)
         heard = answers(self._store)
         believed = [answer for answer in heard if answer.contributor not in blocked]
         standing, likeliest = self._judge(believed)
@@ -138,7 +138,7 @@ class Believing:
             for item, best in likeliest.items()
             if best.supported and best.probability >= standing.threshold.value
         }
-        return changes(believed, sure, standing.trusted, known_traps(self._store))
+        return changes(believed, sure, standing.trusted, known_traps(self._store), POLICY)
 
     def settled_without(self, contributor: str) -> list[Review]:
         """Judge anew after a contributor was blocked, or is believed again: everybody they spoke beside is judged with it."""
@@ -146,7 +146,7 @@ class Believing:
 
     def standing(self) -> Standing:
         """Return what the policy goes by now, for the pages."""
-        blocked = {str(row["contributor"]) for row in self._store.rows("SELECT contributor FROM current_blocks WHERE blocked")}
+        blocked = blocked_contributors(self._store)
         return self._judge([answer for answer in answers(self._store) if answer.contributor not in blocked])[0]
 
     def _judge(self, believed: Sequence[Heard]) -> tuple[Standing, dict[str, Likeliest]]:

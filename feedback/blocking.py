@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from feedback.acceptance import POLICY, Agreement, opinions_on
+from feedback.acceptance import POLICY, Agreement, blocked_contributors, opinions_on
 from feedback.errors import BadInput, Conflict, NotFound
 from feedback.records import Block, Review, Verdict, new_id
 from feedback.store import Store
@@ -77,7 +77,7 @@ def judge_anew(store: Store, policy: Agreement, contributor: str) -> list[Review
 
     Blocked contributors have no vote, and what they said is undecided. The reason does not give the block away: they read it.
     """
-    blocked = {str(row["contributor"]) for row in store.rows("SELECT contributor FROM current_blocks WHERE blocked")}
+    blocked = blocked_contributors(store)
     texts = store.rows(
         """SELECT DISTINCT p.input_hash, p.input::VARCHAR AS input FROM corrections c JOIN predictions p ON p.id = c.prediction_id
            WHERE c.contributor = ? ORDER BY ALL""",

@@ -15,7 +15,7 @@ from feedback.blocking import Blocking
 from feedback.contributors import Contributors, History, Summary
 from feedback.reliability import Reliability, TrustRule, numbers
 from feedback.routes import Body, StaffOf, json_only
-from feedback.standing import Acceptances
+from feedback.standing import Acceptance, Acceptances
 
 
 class SummaryOut(BaseModel):
@@ -131,36 +131,6 @@ class AlarmsOut(BaseModel):
 Sort = Literal["last_seen", "first_seen", "corrections", "accepted", "rejected", "reliability"]
 
 
-class BinOut(BaseModel):
-    """Known items whose posterior lies in [start, end): how many, their mean posterior and the share right."""
-
-    start: float
-    end: float
-    items: int
-    mean: float | None
-    right: float | None
-
-
-class AcceptanceOut(BaseModel):
-    """What decides whether an answer is accepted, and the calibration on items of known truth (standing.Acceptance)."""
-
-    policy: str
-    rule: str
-    agree: int
-    precision: float
-    traps_gold: int
-    traps_unanimous: int
-    trap_answers: int
-    tested: int
-    trusted: int
-    threshold: float | None
-    source: str
-    judged: int
-    right: int
-    lower: float
-    calibration: list[BinOut]
-
-
 def router(
     contributors: Contributors, blocking: Blocking, alarms: Alarms, acceptances: Acceptances, rule: TrustRule | None = None
 ) -> APIRouter:
@@ -193,9 +163,8 @@ def router(
         return BlockOut(**asdict(done.block), accepted_before=done.before, accepted_after=done.after)
 
     @api.get("/acceptance", summary="How answers are accepted now, and how well that is calibrated")
-    def acceptance(_: StaffOf) -> AcceptanceOut:
-        now = acceptances.now()
-        return AcceptanceOut(**{**now._asdict(), "calibration": [BinOut(**line._asdict()) for line in now.calibration]})
+    def acceptance(_: StaffOf) -> Acceptance:
+        return acceptances.now()
 
     @api.get("/alarms", summary="Rejection rates that are watched, and alarms")
     def all_alarms(_: StaffOf) -> AlarmsOut:

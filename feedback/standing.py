@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from feedback.believing import Believing
 from feedback.demo import AcceptanceSettings
@@ -13,7 +13,8 @@ from feedback.threshold import NOTHING
 from feedback.words import Say
 
 
-class CalibrationBin(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CalibrationBin:
     """Known items whose posterior lies in [start, end): how many, their mean posterior and the share right (None where empty)."""
 
     start: float
@@ -23,7 +24,8 @@ class CalibrationBin(NamedTuple):
     right: float | None
 
 
-class Acceptance(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Acceptance:
     """What decides whether an answer is accepted. `threshold` is None where agreement decides, or where nothing can reach it.
 
     rule: what holds now (reliability falls back to agreement while too few traps were answered). source: what the threshold rests

@@ -16,7 +16,6 @@ from feedback.heard import Heard
 from feedback.records import Trap
 from feedback.store import Store
 
-AUTHOR = "policy:reliability"
 FEW = 4
 TRUSTED = 2
 
@@ -35,10 +34,13 @@ def known_traps(store: Store) -> dict[str, Known]:
     return {str(row["input_hash"]): Known(bool(row["active"]), str(row["source"]), str(row["author"])) for row in rows}
 
 
-def changes(said: Sequence[Heard], sure: Mapping[str, str], trusted: Collection[str], known: Mapping[str, Known]) -> list[Trap]:
+def changes(
+    said: Sequence[Heard], sure: Mapping[str, str], trusted: Collection[str], known: Mapping[str, Known], policy: str
+) -> list[Trap]:
     """Return the traps to store: new ones, and those that end since somebody says otherwise, took back or is blocked.
 
-    said: answers of all who are not blocked; sure: item -> its answer, where the policy is sure of one; known: by input hash.
+    said: answers of all who are not blocked; sure: item -> its answer, where the policy is sure of one; known: by input hash;
+    policy: the author of the traps.
     """
     by_hash: dict[str, list[Heard]] = defaultdict(list)
     for answer in said:
@@ -46,14 +48,14 @@ def changes(said: Sequence[Heard], sure: Mapping[str, str], trusted: Collection[
     made: list[Trap] = []
     for hash_, answers in by_hash.items():
         was = known.get(hash_)
-        if was is None or (not was.active and was.author == AUTHOR):  # what a person ended stays ended
+        if was is None or (not was.active and was.author == policy):  # what a person ended stays ended
             answer = answers[0]
             if sure.get(answer.item) == answer.output and _beyond_dispute(answers, trusted):
-                made.append(_trap(answer, active=True))
+                made.append(_trap(answer, policy, active=True))
         elif was.active and was.source == "unanimous":
             founders = [answer for answer in answers if answer.founding]
             if not _beyond_dispute(founders, trusted):
-                made.append(_trap(answers[0], active=False))
+                made.append(_trap(answers[0], policy, active=False))
     return made
 
 
@@ -66,5 +68,5 @@ def _beyond_dispute(answers: Sequence[Heard], trusted: Collection[str]) -> bool:
     return len(people) >= FEW and len(people & set(trusted)) >= TRUSTED and alike and corrects and not doubted
 
 
-def _trap(answer: Heard, *, active: bool) -> Trap:
-    return Trap(answer.input_hash, json.loads(answer.item), json.loads(answer.output), "unanimous", AUTHOR, active)
+def _trap(answer: Heard, policy: str, *, active: bool) -> Trap:
+    return Trap(answer.input_hash, json.loads(answer.item), json.loads(answer.output), "unanimous", policy, active)

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import re
-import socket
-import threading
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import uvicorn
 from fastapi import FastAPI
 
 from feedback import identity, login, panel, problems, review_panel, review_routes
@@ -29,6 +25,7 @@ from feedback.records import Answer, Experiment, Json, Variant
 from feedback.staff import OWNER, Staff
 from feedback.store import Store
 from feedback.words import Words
+from tests.browser.listening import Listening
 from tests.conftest import ROOT
 
 DISEASES = re.compile("pneumonia|diabetes|肺炎")
@@ -96,14 +93,8 @@ class Site:
         self.asking = Asking(self.store, model, self.experiments, self.demo.acceptance)
         self.staff = Staff(self.home)
         self.password = self.staff.first_password()
-        self._server = uvicorn.Server(uvicorn.Config(self._app(widget), log_level="error", ws="none", proxy_headers=False))
-        listening = socket.socket()
-        listening.bind(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listening]}, daemon=True)
-        self._thread.start()
-        while not self._server.started:
-            time.sleep(0.02)
+        self._listening = Listening(self._app(widget))
+        self.url = self._listening.url
 
     def _app(self, widget: str) -> FastAPI:
         words = Words([ROOT / "feedback" / "words.toml"])
@@ -140,8 +131,7 @@ class Site:
 
     def close(self) -> None:
         """Stop serving, then close the log."""
-        self._server.should_exit = True
-        self._thread.join(10)
+        self._listening.close()
         self.store.close()
 
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
@@ -14,7 +11,6 @@ from pathlib import Path
 import gradio as gr
 import httpx
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from playwright.sync_api import Page, expect
 
@@ -37,6 +33,7 @@ from feedback.staff import OWNER, Staff
 from feedback.standing import Acceptances
 from feedback.store import Store
 from feedback.words import Words
+from tests.browser.listening import Listening
 from tests.browser.served_site import LABELS, SpanModel
 from tests.conftest import ROOT
 
@@ -64,14 +61,8 @@ class Site:
         self.room = contributors_panel.Room(Contributors(self.store, rule), blocking, alarms, acceptances, rule)
         self.staff = Staff(self.home)
         self.password = self.staff.first_password() or ""
-        self._server = uvicorn.Server(uvicorn.Config(self._app(), log_level="error", ws="none", proxy_headers=False))
-        listening = socket.socket()
-        listening.bind(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listening]}, daemon=True)
-        self._thread.start()
-        while not self._server.started:
-            time.sleep(0.02)
+        self._listening = Listening(self._app())
+        self.url = self._listening.url
 
     def _app(self) -> FastAPI:
         words = Words([ROOT / "feedback" / "words.toml"])
@@ -132,8 +123,7 @@ class Site:
 
     def close(self) -> None:
         """Stop serving, then close the log."""
-        self._server.should_exit = True
-        self._thread.join(10)
+        self._listening.close()
         self.store.close()
 
 

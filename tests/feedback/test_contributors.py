@@ -293,3 +293,11 @@ def test_network_prefixes_are_what_they_should_be(tmp_path: Path) -> None:
     salt.write_text(json.dumps({**kept, "day": "2020-01-01"}), encoding="utf-8")
     assert NetworkHash(home).of("203.0.113.5") != network.of("203.0.113.5")
     assert json.loads(salt.read_text(encoding="utf-8"))["salt"] != kept["salt"]
+
+
+def test_how_answers_are_accepted_is_a_route_for_staff(site: Site) -> None:
+    """Staff read policy, basis and calibration as one JSON object; strangers are refused."""
+    assert site.client().get("/api/v1/acceptance").status_code == 401
+    told = site.client(site.staff.make_token("robot")).get("/api/v1/acceptance").json()
+    assert (told["policy"], told["rule"], told["agree"], told["threshold"]) == ("reliability", "agreement", 2, None)
+    assert {"start", "end", "items", "mean", "right"} == set(told["calibration"][0])
