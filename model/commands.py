@@ -19,7 +19,9 @@ from feedback.experiments import Experiments
 from feedback.records import TrainingRun
 from feedback.store import Store
 from feedback.webhook import Webhook
+from model.offering import Offering
 from model.retrain import Retrainer
+from model.rounds import Rounds
 from model.versions import Versions, as_lines
 
 _POLL_SECONDS = 1.0
@@ -86,7 +88,7 @@ def _round(arguments: argparse.Namespace, route: str, body: Any, start: Callable
 
         def look() -> dict[str, Any]:
             progress = retrainer.progress()
-            row = next(row for row in retrainer.runs(1000) if row["id"] == started.id)
+            row = next(row for row in retrainer.rounds.all(1000) if row["id"] == started.id)
             return {**row, "progress": progress._asdict() if progress else None}
 
         return _follow(look)
@@ -105,7 +107,8 @@ def _here(arguments: argparse.Namespace) -> Iterator[Retrainer]:
         versions = Versions(home.directory)
         if not versions.numbers():
             raise BadInput(f"{home.directory} has no version yet: start the app once (python app.py {arguments.demo})")
-        retrainer = Retrainer(demo, home, store, Experiments(store), versions, Webhook(demo.server.webhook, demo.name))
+        rounds = Rounds(demo, home, store, Experiments(store), versions)
+        retrainer = Retrainer(rounds, Offering(rounds, store), Webhook(demo.server.webhook, demo.name))
         try:
             yield retrainer
         finally:

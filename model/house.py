@@ -22,7 +22,9 @@ from feedback.words import Words
 from model.cleaner import Cleaner
 from model.data import task_of
 from model.gold import lay_traps
+from model.offering import Offering
 from model.retrain import Retrainer
+from model.rounds import Rounds
 from model.serve import Predictor
 from model.starter import ensure_versions, first_experiment
 from model.task import task_type
@@ -102,11 +104,12 @@ def open_house(demo: Demo, home: Home, words: Words) -> House:
             predictor.warm(version)
         experiments.before_serving(lambda variant: predictor.warm(variant.version, variant.settings))
         webhook, erasing = Webhook(demo.server.webhook, demo.name), threading.Lock()
-        retrainer = Retrainer(demo, home, store, experiments, versions, webhook, erasing)
+        rounds = Rounds(demo, home, store, experiments, versions, erasing)
+        retrainer = Retrainer(rounds, Offering(rounds, store), webhook)
 
         def interrupt(snapshots: frozenset[str]) -> None:
-            for run in retrainer.runs(1):
-                if run["state"] == "started" and run["snapshot"] in snapshots:
+            for run in rounds.begun():
+                if run["snapshot"] in snapshots:
                     # While the app closes the run is gone already; the next start begins it anew, from what is left.
                     with contextlib.suppress(NotFound):
                         retrainer.cancel(run["id"], "policy:erasure")

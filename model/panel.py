@@ -71,12 +71,12 @@ def build(
         return redraw(chosen)
 
     def do_offer(chosen: int, part: float, why: str, request: gr.Request) -> list[Any]:
-        experiment = _said(lambda: retrainer.offer(chosen, part, author_of(request), why))
+        experiment = _said(lambda: retrainer.offering.offer(chosen, part, author_of(request), why))
         gr.Info(t("models.offered", version=chosen, experiment=experiment.name))
         return redraw(chosen)
 
     def do_promote(chosen: int, why: str, request: gr.Request) -> list[Any]:
-        _said(lambda: retrainer.promote(chosen, author_of(request), why))
+        _said(lambda: retrainer.offering.promote(chosen, author_of(request), why))
         gr.Info(t("models.promoted", version=chosen))
         return redraw(chosen)
 

@@ -54,7 +54,7 @@ def router(retrainer: Retrainer, experiments: Experiments, versions: Versions, c
 
     @api.get("/versions", summary="Every model version with its card")
     def all_versions(_: StaffOf) -> list[dict[str, Any]]:
-        waiting = retrainer.waiting()
+        waiting = retrainer.offering.waiting()
         return [
             {
                 **card.to_dict(),
@@ -69,7 +69,7 @@ def router(retrainer: Retrainer, experiments: Experiments, versions: Versions, c
         return _run(retrainer.add(Path(body.path), author).id)
 
     def _run(run_id: str) -> dict[str, Any]:
-        for row in retrainer.runs(10_000):
+        for row in retrainer.rounds.all(10_000):
             if row["id"] == run_id:
                 progress = retrainer.progress()
                 return {**row, "progress": progress._asdict() if progress and progress.run == run_id else None}
@@ -81,7 +81,7 @@ def router(retrainer: Retrainer, experiments: Experiments, versions: Versions, c
 
     @api.get("/retrainings", summary="Retrainings, newest first")
     def runs(_: StaffOf) -> list[dict[str, Any]]:
-        return retrainer.runs()
+        return retrainer.rounds.all()
 
     @api.get("/retrainings/{run_id}", summary="One retraining, with its progress")
     def one_run(run_id: str, _: StaffOf) -> dict[str, Any]:
@@ -94,12 +94,12 @@ def router(retrainer: Retrainer, experiments: Experiments, versions: Versions, c
 
     @api.post("/offers", status_code=201, summary="Make a version the challenger")
     def offer(body: OfferIn, author: StaffOf) -> dict[str, Any]:
-        experiment = retrainer.offer(body.version, body.share, author, body.reason)
+        experiment = retrainer.offering.offer(body.version, body.share, author, body.reason)
         return {"experiment": experiment.name, "number": experiment.number, "version": body.version}
 
     @api.post("/promotions", status_code=201, summary="Make a version the champion")
     def promote(body: PromotionIn, author: StaffOf) -> dict[str, Any]:
-        made = retrainer.promote(body.version, author, body.reason)
+        made = retrainer.offering.promote(body.version, author, body.reason)
         return {"id": made.id, "version": made.version, "previous": made.previous}
 
     @api.post("/rollbacks", status_code=201, summary="Go back to the earlier champion")

@@ -34,12 +34,12 @@ class Shown:
             lines.append(
                 t("models.challenger", version=variant.version, experiment=current.name if current else "", share=variant.share)
             )
-        waiting = self._retrainer.waiting()
+        waiting = self._retrainer.offering.waiting()
         if waiting:
             lines.append(t("models.waiting", version=waiting.number))
         accepted, new = self._retrainer.feedback()
         lines.append(t("models.accepted", count=accepted, new=new))
-        people, needed = self._retrainer.believed_contributors()
+        people, needed = self._retrainer.rounds.believed_contributors()
         if 0 < people < needed:
             lines.append(t("models.few_contributors", count=people, needed=needed))
         lines += [t("models.problem", problem=problem) for problem in self._versions.problems()]
@@ -97,7 +97,7 @@ class Shown:
 
     def _ledger(self, card: Card) -> list[str]:
         """Say how often the gate's items had judged before."""
-        ledger = self._retrainer.ledger(card)
+        ledger = self._retrainer.rounds.ledger(card)
         if ledger is None:
             return []
         lines = [self._t("models.ledger", **ledger._asdict())]
@@ -112,7 +112,7 @@ class Shown:
 
     def _weighing(self, card: Card) -> list[str]:
         """Say what the caps did to the feedback that a version learned."""
-        told = self._retrainer.weighing(card)
+        told = self._retrainer.rounds.weighing(card)
         if not told:
             return []
         lines = [self._t("models.weighing", **{name: told[name] for name in ("weight", "before", "alike", "scaled")})]
@@ -127,7 +127,7 @@ class Shown:
         """Return the newest retrainings."""
         rows = [
             {**row, "state": self._t(f"models.state.{row['state']}"), "began": f"{row['began']:%Y-%m-%d %H:%M}"}
-            for row in self._retrainer.runs(20)
+            for row in self._retrainer.rounds.all(20)
         ]
         frame = pd.DataFrame([[row[name] for name in _RUN_COLUMNS] for row in rows], columns=list(_RUN_COLUMNS))
         return frame.rename(columns={name: self._t(f"models.run.{name}") for name in _RUN_COLUMNS})
@@ -138,7 +138,7 @@ class Shown:
             return self._t("models.role.champion")
         if current and any(variant.version == card.number for variant in current.variants):
             return self._t("models.role.challenger")
-        waiting = self._retrainer.waiting()
+        waiting = self._retrainer.offering.waiting()
         return self._t("models.role.waiting" if waiting and waiting.number == card.number else "models.role.none")
 
 

@@ -42,7 +42,7 @@ def eraser_of(life: Served) -> Eraser:
     policy = Agreement(house.demo.acceptance.agree)
 
     def interrupt(snapshots: frozenset[str]) -> None:
-        for run in house.retrainer.runs(1):
+        for run in house.retrainer.rounds.all(1):
             if run["state"] == "started" and run["snapshot"] in snapshots:
                 house.retrainer.cancel(run["id"], "policy:erasure")
 
@@ -78,7 +78,7 @@ def test_one_correction_through_all_of_it(life: Served) -> None:
         for number in range(12):
             give(bob, staff, f"Please send the money for order {number} back", "refund")
         second = retrained(staff)
-        life.house.retrainer.promote(second, "sue", "whatever its gate said")
+        life.house.retrainer.offering.promote(second, "sue", "whatever its gate said")
         said(staff.post("/api/v1/backups", json={}))
         (who,) = (str(r["contributor"]) for r in store.rows("SELECT contributor FROM corrections WHERE id = ?", [learned]))
         uses = {r["correction_id"]: r["part"] for r in store.rows("SELECT * FROM uses WHERE version = ?", [second])}

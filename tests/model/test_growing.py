@@ -63,7 +63,7 @@ def test_a_new_label_lives_through_the_app(tmp_path: Path, named: bool) -> None:
             house.desk.review("sue", made.id, "accept")
         house.retrainer.start("button", "sue")
         house.retrainer.wait(240)
-        run = house.retrainer.runs(1)[0]
+        run = house.retrainer.rounds.all(1)[0]
         assert run["version"] == 2, run["detail"]
         old, new = house.versions.card(1), house.versions.card(2)
         assert set(old.labels) == set(ASKED)

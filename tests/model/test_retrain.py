@@ -30,8 +30,10 @@ from feedback.training_set import Snapshot, accepted, freeze, part_of
 from feedback.words import Words
 from model.card import Card, read_card
 from model.job import Job
+from model.offering import Offering
 from model.process import RunDirectory
 from model.retrain import Retrainer
+from model.rounds import Rounds
 from model.serve import Predictor
 from model.shown import Shown
 from model.starter import ensure_versions
@@ -86,7 +88,8 @@ def shop(trained: Path, tmp_path: Path) -> Iterator[Shop]:
             raw = demo.model_dump()
             for table, values in settings.items():
                 raw[table] = {**raw[table], **values}
-            opened.append(Retrainer(Demo.model_validate(raw), home, store, experiments, versions))
+            rounds = Rounds(Demo.model_validate(raw), home, store, experiments, versions)
+            opened.append(Retrainer(rounds, Offering(rounds, store)))
             return opened[-1]
 
         yield Shop(demo, home, store, versions, experiments, Desk(store, predictor, experiments, Agreement(2)), retrainer)
@@ -134,8 +137,8 @@ def test_a_killed_training_leaves_no_half_version(shop: Shop) -> None:
         time.sleep(0.05)
     process.kill()
     retrainer.wait(60)
-    assert retrainer.runs()[0]["state"] == "failed"
-    assert "status -9" in retrainer.runs()[0]["detail"]
+    assert retrainer.rounds.all()[0]["state"] == "failed"
+    assert "status -9" in retrainer.rounds.all()[0]["detail"]
     assert shop.versions.numbers() == [1]
     assert shop.versions.problems() == []
     assert not list((shop.home.runs / run.id).glob("*candidate*"))
@@ -152,7 +155,7 @@ def test_what_the_apps_end_cut_short_is_started_anew(shop: Shop) -> None:
     second = shop.retrainer()
     second.begin()
     second.wait(180)
-    states = {row["id"]: row["state"] for row in second.runs()}
+    states = {row["id"]: row["state"] for row in second.rounds.all()}
     assert states.pop(run.id) == "interrupted"
     assert next(iter(states.values())) in ("passed", "undecided", "refused")
     assert shop.versions.numbers() == [1, 2]
@@ -163,11 +166,11 @@ def test_a_passed_candidate_waits_while_an_experiment_runs_and_the_newest_one_is
     retrainer = shop.retrainer(experiment={"offer": "automatic"})
     retrainer.begin()
     tried = candidate(shop, "passed")
-    retrainer.offer(tried, None, "sue")
+    retrainer.offering.offer(tried, None, "sue")
     older, newer = candidate(shop, "passed"), candidate(shop, "passed")
     refused = candidate(shop, "refused")
     assert refused > newer > older
-    waiting = retrainer.waiting()
+    waiting = retrainer.offering.waiting()
     assert waiting is not None
     assert waiting.number == newer
     current = shop.experiments.current
@@ -176,7 +179,7 @@ def test_a_passed_candidate_waits_while_an_experiment_runs_and_the_newest_one_is
     offered = shop.experiments.current
     assert offered is not None
     assert [variant.version for variant in offered.variants] == [1, newer]
-    assert retrainer.waiting() is None
+    assert retrainer.offering.waiting() is None
 
 
 def test_what_passed_while_no_app_ran_is_offered_at_the_start_and_its_lineage_told(shop: Shop) -> None:
@@ -199,7 +202,7 @@ def test_nothing_left_to_learn_does_not_keep_the_app_from_starting(shop: Shop) -
     shop.store.add(TrainingRun("t_cut", "started", "s_1", 3, None, "count", "policy:count"))
     retrainer = shop.retrainer()
     retrainer.begin()
-    assert [row["state"] for row in retrainer.runs()] == ["interrupted"]
+    assert [row["state"] for row in retrainer.rounds.all()] == ["interrupted"]
 
 
 def test_a_verdict_against_an_older_champion_is_renewed_before_the_offer(shop: Shop) -> None:
@@ -207,7 +210,7 @@ def test_a_verdict_against_an_older_champion_is_renewed_before_the_offer(shop: S
     retrainer = shop.retrainer(experiment={"offer": "automatic"})
     shop.accept(3)
     tried = candidate(shop, "passed")
-    retrainer.offer(tried, None, "sue")
+    retrainer.offering.offer(tried, None, "sue")
     waiting = candidate(shop, "passed")
     retrainer.begin()
     shop.experiments.promote(tried, "sue")
@@ -215,7 +218,7 @@ def test_a_verdict_against_an_older_champion_is_renewed_before_the_offer(shop: S
     card = shop.versions.card(waiting)
     assert card.champion_version == tried
     assert len(card.gate_words()) > 3
-    assert retrainer.runs()[0]["trigger"] == "gate"
+    assert retrainer.rounds.all()[0]["trigger"] == "gate"
 
 
 def test_what_did_not_pass_needs_a_reason(shop: Shop) -> None:
@@ -223,10 +226,10 @@ def test_what_did_not_pass_needs_a_reason(shop: Shop) -> None:
     retrainer = shop.retrainer()
     number = candidate(shop, "refused")
     with pytest.raises(Conflict, match="'refused': it is offered only with a reason"):
-        retrainer.offer(number, None, "sue")
+        retrainer.offering.offer(number, None, "sue")
     with pytest.raises(Conflict, match="promoted only with a reason"):
-        retrainer.promote(number, "sue", "  ")
-    assert retrainer.offer(number, 0.2, "sue", "to see it fail").reason == "to see it fail"
+        retrainer.offering.promote(number, "sue", "  ")
+    assert retrainer.offering.offer(number, 0.2, "sue", "to see it fail").reason == "to see it fail"
 
 
 def test_a_checkpoint_is_added_through_the_gate(shop: Shop, tmp_path: Path) -> None:
@@ -237,15 +240,15 @@ def test_a_checkpoint_is_added_through_the_gate(shop: Shop, tmp_path: Path) -> N
     retrainer = shop.retrainer()
     retrainer.add(plain, "sue")
     retrainer.wait(180)
-    (run,) = retrainer.runs()
+    (run,) = retrainer.rounds.all()
     assert run["version"] == 2, run
     card = shop.versions.card(2)
     assert (card.kind, card.champion_version) == ("added", 1)
     (plain / "config.json").write_text(json.dumps({"model_type": "nonsense"}), encoding="utf-8")
     retrainer.add(plain, "sue")
     retrainer.wait(120)
-    assert retrainer.runs()[0]["state"] == "failed"
-    assert "config.json" in retrainer.runs()[0]["detail"] or "nonsense" in retrainer.runs()[0]["detail"]
+    assert retrainer.rounds.all()[0]["state"] == "failed"
+    assert "config.json" in retrainer.rounds.all()[0]["detail"] or "nonsense" in retrainer.rounds.all()[0]["detail"]
     assert shop.versions.numbers() == [1, 2]
 
 
@@ -294,7 +297,7 @@ def eraser_of(shop: Shop, retrainer: Retrainer, lock: threading.Lock) -> Eraser:
     """Return an eraser that cancels what trains on what it erases, as the opened house wires it."""
 
     def interrupt(snapshots: frozenset[str]) -> None:
-        for run in retrainer.runs(1):
+        for run in retrainer.rounds.all(1):
             if run["state"] == "started" and run["snapshot"] in snapshots:
                 retrainer.cancel(run["id"], "policy:erasure")
 
@@ -312,7 +315,7 @@ def test_a_freeze_beside_an_erasure_keeps_nothing_of_it(shop: Shop, monkeypatch:
     shop.accept(5)
     lock = Watched()
     retrainer = shop.retrainer()
-    retrainer._erasing = cast(threading.Lock, lock)
+    retrainer.rounds.erasing = cast(threading.Lock, lock)
     eraser = eraser_of(shop, retrainer, cast(threading.Lock, lock))
     erasing = threading.Thread(target=eraser.erase, args=("u_ann",), name="eraser")
 
@@ -323,13 +326,13 @@ def test_a_freeze_beside_an_erasure_keeps_nothing_of_it(shop: Shop, monkeypatch:
             erasing.join()
         return freeze(read, directory)
 
-    monkeypatch.setattr("model.retrain.freeze_accepted", slowly)
+    monkeypatch.setattr("model.rounds.freeze_accepted", slowly)
     erasing.start()
     run = retrainer.start("button", "sue")
     erasing.join(60)
     retrainer.wait(60)
     assert bytes_with(shop.home.directory / "snapshots", ("u_ann", "Please pay back")) == []
-    assert (run.examples, retrainer.runs()[0]["state"]) == (5 - judged(5), "cancelled")
+    assert (run.examples, retrainer.rounds.all()[0]["state"]) == (5 - judged(5), "cancelled")
     assert shop.versions.numbers() == [1]
 
 
@@ -358,7 +361,7 @@ def test_what_is_cancelled_in_its_last_moment_is_not_registered(shop: Shop, monk
     run = retrainer.start("button", "sue")
     retrainer.cancel(run.id, "policy:erasure")
     retrainer.wait(60)
-    (row,) = retrainer.runs()
+    (row,) = retrainer.rounds.all()
     assert (row["state"], row["detail"]) == ("cancelled", "cancelled by policy:erasure")
     assert shop.versions.numbers() == [1]
 
@@ -376,12 +379,12 @@ def test_after_an_erasure_it_starts_from_an_ancestor_that_had_not_learned_it(sho
     shop.accept(3)
     champion = candidate(shop, "passed")
     retrainer = shop.retrainer()
-    retrainer.promote(champion, "sue")
+    retrainer.offering.promote(champion, "sue")
     learned_from_erased(shop, champion, 1)
     run = retrainer.start("button", "sue")
     assert run.detail == "from version 1: version 2 learned from what was erased since"
     retrainer.wait(180)
-    (ended,) = retrainer.runs()
+    (ended,) = retrainer.rounds.all()
     assert (ended["version"], ended["detail"]) == (3, run.detail)
     card = shop.versions.card(3)
     assert (card.parent, card.passed_over, card.champion_version, card.erased) == (1, 2, 2, ())
@@ -396,9 +399,9 @@ def test_what_carries_something_erased_waits_for_nobody(shop: Shop) -> None:
     retrainer = shop.retrainer()
     clean, learned, child = (candidate(shop, "passed") for _ in range(3))
     replace(shop.versions.card(child), parent=learned).write(shop.versions.path(child))
-    assert retrainer.waiting() == shop.versions.card(child)
+    assert retrainer.offering.waiting() == shop.versions.card(child)
     learned_from_erased(shop, learned, 1)
-    waiting = retrainer.waiting()
+    waiting = retrainer.offering.waiting()
     assert waiting is not None
     assert waiting.number == clean
 
