@@ -158,16 +158,21 @@ def logits_of(model: Any, tokenizer: Any, encodings: Sequence[Encoded], size: in
     out: list[np.ndarray] = [np.empty(0)] * len(rows)
     for i, logits in run(model, rows, int(tokenizer.pad_token_id or 0), size):
         out[i] = logits
-    merged: list[np.ndarray] = []
-    at, skip = 0, len(around.before)
+    return merged(encodings, out, len(around.before))
+
+
+def merged(encodings: Sequence[Encoded], out: Sequence[np.ndarray], skip: int) -> list[np.ndarray]:
+    """Return whole texts' logits from their windows' (`out`, in order), `skip` special tokens before each; see logits_of."""
+    whole: list[np.ndarray] = []
+    at = 0
     for encoded in encodings:
         parts = out[at : at + len(encoded.windows)]
         at += len(encoded.windows)
         if parts[0].ndim == 1:
             owned = [max(1, own_end - own_start) for _, _, own_start, own_end in encoded.windows]
-            merged.append(np.average(parts, axis=0, weights=owned))
+            whole.append(np.average(parts, axis=0, weights=owned))
             continue
-        merged.append(
+        whole.append(
             np.concatenate(
                 [
                     part[skip + own_start - start : skip + own_end - start]
@@ -175,4 +180,4 @@ def logits_of(model: Any, tokenizer: Any, encodings: Sequence[Encoded], size: in
                 ]
             )
         )
-    return merged
+    return whole

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-not-found, im
 
 from feedback.errors import BadDemo
 from model.base import output_layer
-from model.batches import length_batches, model_inputs
+from model.frozen import flowing
 
 STRENGTH = 0.1
 """scikit-learn's C for inputs of unit spread: best or within 1.3 points of it at 300, 1,000 and 3,000 texts of BANKING77
@@ -29,6 +29,30 @@ class HeadFitted(NamedTuple):
     loss: float
 
 
+class Output(NamedTuple):
+    """An output layer's numbers: weight (outputs, width) and bias (outputs,), fp32; `passes` and mean `loss` of the solver."""
+
+    weight: np.ndarray
+    bias: np.ndarray
+    passes: int = 0
+    loss: float = 0.0
+
+    def towards(self, end: Output, a: float) -> Output:
+        """Return (1-a) this + a end."""
+        return Output((1 - a) * self.weight + a * end.weight, (1 - a) * self.bias + a * end.bias, end.passes, end.loss)
+
+    def put(self, layer: torch.nn.Linear) -> None:
+        """Write the numbers into the layer."""
+        with torch.no_grad():
+            layer.weight.copy_(torch.from_numpy(self.weight))
+            layer.bias.copy_(torch.from_numpy(self.bias))
+
+
+def output_of(layer: torch.nn.Linear) -> Output:
+    """Return the layer's numbers."""
+    return Output(layer.weight.detach().float().cpu().numpy().copy(), layer.bias.detach().float().cpu().numpy().copy())
+
+
 def fit_head(
     network: Any,
     features: Sequence[dict[str, Any]],
@@ -38,15 +62,29 @@ def fit_head(
 ) -> HeadFitted:
     """Fit the output layer in place. A label without examples gets an output that never wins."""
     layer = output_layer(network)
-    inputs, labels, weights = _inputs(network, layer, features, pad, amp, report)
+    states = flowing(network, layer, [feature["input_ids"] for feature in features], pad, amp, report)
+    fitted = fit_output(features, states, layer.out_features)
+    fitted.put(layer)
+    return HeadFitted(fitted.passes, sum(len(f["input_ids"]) for f in features), fitted.loss)
+
+
+def fit_output(features: Sequence[dict[str, Any]], states: Sequence[np.ndarray], outputs: int) -> Output:
+    """Return the output layer that a logistic regression finds; the same features give the same numbers.
+
+    states: what flows into it for each feature, (tokens, width) or (width,). outputs: how many labels the layer has. A label
+    without examples gets an output that never wins. Raises BadDemo where there are not two labels to tell apart.
+    """
+    inputs, labels, weights = _places(features, states)
     present = np.unique(labels)
     if len(present) < 2:
         raise BadDemo("method 'head' needs examples of at least two different labels")
     centre, spread = inputs.mean(axis=0), inputs.std() + 1e-8  # one spread for all: directions keep their weight
+    inputs -= centre
+    inputs /= spread
     solver = LogisticRegression(C=STRENGTH, max_iter=300, tol=1e-3)
     # numpy's BLAS has threads of its own, and they spin: beside other work two took 6 times the CPU and 6 times as long as one
     with threadpool_limits(1):
-        solver.fit((inputs - centre) / spread, labels, sample_weight=weights)
+        solver.fit(inputs, labels, sample_weight=weights)
     coefficients, intercepts = solver.coef_, solver.intercept_
     if len(present) == 2:  # scikit-learn gives one row for two labels
         coefficients, intercepts = (
@@ -54,40 +92,20 @@ def fit_head(
             np.concatenate([-intercepts / 2, intercepts / 2]),
         )
     rows, bias = coefficients / spread, intercepts - coefficients @ centre / spread
-    loss = float(log_loss(labels, solver.predict_proba((inputs - centre) / spread), sample_weight=weights, labels=present))
-    with torch.no_grad():
-        layer.weight.zero_()
-        layer.weight[torch.from_numpy(present)] = torch.from_numpy(rows).to(layer.weight)
-        layer.bias.fill_(-30.0 + float(bias.min()))
-        layer.bias[torch.from_numpy(present)] = torch.from_numpy(bias).to(layer.bias)
-    return HeadFitted(int(np.max(solver.n_iter_)), sum(len(f["input_ids"]) for f in features), loss)
+    loss = float(log_loss(labels, solver.predict_proba(inputs), sample_weight=weights, labels=present))
+    weight = np.zeros((outputs, inputs.shape[1]), dtype=np.float32)
+    biases = np.full(outputs, -30.0 + float(bias.min()), dtype=np.float32)
+    weight[present], biases[present] = rows, bias
+    return Output(weight, biases, int(np.max(solver.n_iter_)), loss)
 
 
-def _inputs(
-    network: Any,
-    layer: torch.nn.Linear,
-    features: Sequence[dict[str, Any]],
-    pad: int,
-    amp: Callable[[], AbstractContextManager[Any]],
-    report: Callable[[int, int, float | None], None],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return what flows into the layer at each labelled place (places, width), with labels and weights (places,)."""
-    caught: list[torch.Tensor] = []
-    hook = layer.register_forward_pre_hook(lambda _, given: caught.append(given[0].detach().float().cpu()))
+def _places(features: Sequence[dict[str, Any]], states: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what flows into the layer at each labelled place (places, width) in fp32, with labels and weights (places,)."""
     inputs, labels, weights = [], [], []
-    batches = length_batches([len(feature["input_ids"]) for feature in features], 32)
-    network.eval()
-    try:
-        for number, batch in enumerate(batches, 1):
-            with torch.no_grad(), amp():
-                network(**model_inputs([features[i]["input_ids"] for i in batch], pad, network.device))
-            for i, states in zip(batch, caught.pop(), strict=True):
-                given = np.atleast_1d(np.asarray(features[i]["labels"]))
-                kept = given != -100
-                inputs.append(states.numpy()[: len(given)][kept] if states.ndim == 2 else states.numpy()[None, :])
-                labels.append(given[kept])
-                weights.append(np.full(int(kept.sum()), float(features[i]["weight"])))
-            report(number, len(batches), None)
-    finally:
-        hook.remove()
-    return np.concatenate(inputs), np.concatenate(labels), np.concatenate(weights)
+    for feature, state in zip(features, states, strict=True):
+        given = np.atleast_1d(np.asarray(feature["labels"]))
+        kept = given != -100
+        inputs.append(state[kept] if state.ndim == 2 else state[None, :])
+        labels.append(given[kept])
+        weights.append(np.full(int(kept.sum()), float(feature["weight"])))
+    return np.concatenate(inputs).astype(np.float32), np.concatenate(labels), np.concatenate(weights)
