@@ -84,7 +84,7 @@ def create_app(house: House) -> FastAPI:
     )
     for router in house.room.routers(house.predictor.task.widget):
         app.include_router(router)
-    app.include_router(model.routes.router(house.retrainer, house.experiments, house.versions, house.cleaner))
+    app.include_router(model.routes.router(house.retrainer, house.experiments, house.versions, house.cleaner, house.lane))
     app.include_router(analysis.routes.router(reader, feedback.routes.staff))
     app.include_router(login.router(house.staff, house.limits, words, identity.login_cookie(demo.name), demo.server.embed))
     problems.unknown_api(app)
@@ -163,7 +163,7 @@ def _studio(house: House, language: str, reader: Reader, people: Room) -> gr.Blo
                 language=language,
             )
         with gr.Tab(say("studio.models")):
-            model.panel.build(say, house.retrainer, house.experiments, house.versions, author_of=_staff)
+            model.panel.build(say, house.retrainer, house.experiments, house.versions, house.lane, author_of=_staff)
     return blocks
 
 

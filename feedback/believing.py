@@ -199,12 +199,14 @@ class Believing:
                 continue
             output = best.output if verdict == "amend" else ""
             if (answer.policy, answer.given) != (verdict, output):
-                made.append(_review(answer.id, verdict, f"{why} ({rule}; {people} contributors)", output))
+                likely = best.probability if verdict in ("accept", "amend") else None
+                made.append(_review(answer.id, verdict, f"{why} ({rule}; {people} contributors)", output, likely))
         return made
 
 
-def _review(id_: str, verdict: Verdict, reason: str, output: str = "") -> Review:
-    return Review(new_id("r"), id_, verdict, json.loads(output) if output else None, POLICY, reason)
+def _review(id_: str, verdict: Verdict, reason: str, output: str = "", probability: float | None = None) -> Review:
+    given = json.loads(output) if output else None
+    return Review(new_id("r"), id_, verdict, given, POLICY, reason, probability=probability)
 
 
 Solved = tuple[dict[str, Likeliest], list[float], list[bool], list[float]]

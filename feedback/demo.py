@@ -160,6 +160,39 @@ class RetrainingSettings(Settings):
     after_accepted: int = Field(50, ge=0)
     every_hours: float = Field(0.0, ge=0)
     at_least: int = Field(10, ge=1, description="newly accepted corrections without which a schedule waits")
+    from_base_every: int = Field(
+        5, ge=0, description="of so many retrainings one starts from the base instead of the champion; 0: none does"
+    )
+    lane_after_accepted: int = Field(
+        0, ge=0, description="newly accepted corrections after which the fast lane learns them in seconds; 0: no fast lane"
+    )
+
+
+class TrackingSettings(Settings):
+    """Where the settings and curves of training runs are written, besides the small table that the Models page plots."""
+
+    event_files: bool = Field(True, description="TensorBoard's, in the home's folder `tracking`")
+    services: tuple[Literal["wandb", "trackio"], ...] = ()
+    project: str = Field("", description="the project's name at a service; empty: the demo's")
+
+
+class SearchSettings(Settings):
+    """Where the values in [training] come from: `python -m model.search` prints this table. It changes no training.
+
+    `found`: the values that the search found, by key of [training]. `score`, `defaults`: mean main score (0..1) of these
+    values and of the ones before on the same `items`, over `seeds` trainings each; `noise`: what the difference had to exceed.
+    """
+
+    method: str = ""
+    found: dict[str, int | float] = Field(default_factory=dict)
+    trials: int = Field(0, ge=0)
+    pruned: int = Field(0, ge=0)
+    items: int = Field(0, ge=0)
+    seeds: int = Field(0, ge=0)
+    score: float | None = None
+    defaults: float | None = None
+    noise: float | None = None
+    made: str = ""
 
 
 class LimitSettings(Settings):
@@ -215,6 +248,8 @@ class Demo(Settings):
     experiment: ExperimentSettings = ExperimentSettings()
     acceptance: AcceptanceSettings = AcceptanceSettings()
     retraining: RetrainingSettings = RetrainingSettings()
+    tracking: TrackingSettings = TrackingSettings()
+    search: SearchSettings = SearchSettings()
     limits: LimitSettings = LimitSettings()
     privacy: PrivacySettings = PrivacySettings()
     server: ServerSettings = ServerSettings()

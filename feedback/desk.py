@@ -50,6 +50,17 @@ class Model(Protocol):
         """Return how many marks were added, removed or changed between two checked outputs; 0 where they are equal."""
 
 
+def as_shown(model: Model, input_: Json, output: Json) -> Json:
+    """Return an answer that a version gave, in canonical form; as it stands where a label of it has left the demo since.
+
+    Nothing that is said of it now can equal that one: who was shown it can correct it, and cannot confirm it.
+    """
+    try:
+        return model.check(input_, output)[1]
+    except BadInput:
+        return output
+
+
 class Given(NamedTuple):
     """One correction as its contributor sees it. `versions` learned from it; `checks` were judged by it."""
 
@@ -163,7 +174,7 @@ class Desk:
         if output is None:
             raise BadInput("output is missing: a correction says what the answer should be; send the shown output to confirm it")
         id_ = keyed_id("c", visitor.contributor, key) if key else new_id("c")
-        _, shown = self._model.check(prediction.input, prediction.output)
+        shown = as_shown(self._model, prediction.input, prediction.output)
         correction = Correction(
             id_, prediction.id, visitor.contributor, output, output == shown, comment, edits=self._model.edits(shown, output)
         )

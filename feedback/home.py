@@ -68,11 +68,15 @@ def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
     """Write a whole file or nothing: a temporary sibling, fsync, rename."""
     staged = path.with_name(f".{path.name}.{os.getpid()}.partial")
     handle = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(staged, path)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(staged, path)
+    except OSError:
+        staged.unlink(missing_ok=True)
+        raise
 
 
 class FileLock:

@@ -10,7 +10,7 @@ import random
 from typing import Any, NamedTuple, get_args
 
 from feedback import assign
-from feedback.desk import Model, answered, check_text, first_call, prediction_of
+from feedback.desk import Model, answered, as_shown, check_text, first_call, prediction_of
 from feedback.errors import BadInput, Conflict, NotFound
 from feedback.experiments import Experiments
 from feedback.limits import Limits
@@ -151,7 +151,7 @@ class Pairs:
 
     def _equal(self, left: Prediction, right: Prediction) -> bool:
         """Return whether two answers are the same by the task's rules: a confidence inside them is no difference."""
-        return self._model.check(left.input, left.output) == self._model.check(right.input, right.output)
+        return bool(as_shown(self._model, left.input, left.output) == as_shown(self._model, right.input, right.output))
 
     def _shown(self, pair_id: str) -> PairShown | None:
         found = self._store.rows("SELECT left_prediction, right_prediction FROM pairs WHERE id = ?", [pair_id])

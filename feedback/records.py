@@ -221,7 +221,10 @@ class Vote:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """A verdict on a correction, by a named person or by a policy (`policy:agreement`). `reopen` takes a person's verdict back."""
+    """A verdict on a correction, by a named person or by a policy (`policy:agreement`). `reopen` takes a person's verdict back.
+
+    `probability` (0..1): with which a policy holds what it accepted for right; None for people, and where a policy has none.
+    """
 
     id: str
     correction_id: str
@@ -230,6 +233,7 @@ class Review:
     reviewer: str
     reason: str = ""
     created: datetime = field(default_factory=now)
+    probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

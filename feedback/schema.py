@@ -179,11 +179,44 @@ def _fourth(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(_VIEWS_OF_4)
 
 
+_VIEWS_OF_5 = """
+DROP VIEW current_corrections;
+DROP VIEW current_reviews;
+CREATE VIEW current_reviews AS
+    SELECT r.* FROM reviews r LEFT JOIN (
+        SELECT correction_id, max(created) AS reopened FROM reviews WHERE verdict = 'reopen' GROUP BY correction_id) o
+        ON o.correction_id = r.correction_id
+    WHERE r.verdict <> 'reopen' AND (o.reopened IS NULL OR starts_with(r.reviewer, 'policy:') OR r.created > o.reopened)
+    QUALIFY row_number() OVER (PARTITION BY r.correction_id
+        ORDER BY (NOT starts_with(r.reviewer, 'policy:')) DESC, r.created DESC, r.rowid DESC) = 1;
+CREATE VIEW current_corrections AS
+    SELECT c.id, c.prediction_id, c.contributor, p.input, p.input_hash, p.output AS shown, c.output AS proposed,
+        CASE WHEN r.verdict = 'amend' THEN r.output ELSE c.output END AS output,
+        CASE WHEN w.correction_id IS NOT NULL THEN 'withdrawn'
+             WHEN r.verdict IN ('accept', 'amend') THEN 'accepted'
+             WHEN r.verdict = 'reject' THEN 'rejected'
+             WHEN r.verdict = 'undecided' THEN 'undecided'
+             ELSE 'pending' END AS status,
+        c.confirmation, c.comment, coalesce(r.reviewer, '') AS reviewer, coalesce(r.reason, '') AS reason,
+        p.confidence, p.experiment, p.experiment_number, p.variant, p.version, p.channel, p.network,
+        c.created, r.created AS reviewed, c.edits, r.probability
+    FROM corrections c JOIN predictions p ON p.id = c.prediction_id
+    LEFT JOIN current_reviews r ON r.correction_id = c.id
+    LEFT JOIN withdrawals w ON w.correction_id = c.id;
+"""
+
+
+def _fifth(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute("ALTER TABLE reviews ADD COLUMN probability DOUBLE")
+    con.execute(_VIEWS_OF_5)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, "tables and views of the first version", _first),
     Migration(2, "experiments declared in full, side-by-side pairs, edits of a correction", _second),
     Migration(3, "what each user did on each day, rolled up", _third),
     Migration(4, "traps, second opinions, blocks, erasures; a verdict can be taken back", _fourth),
+    Migration(5, "how probably what a policy accepted is right", _fifth),
 )
 
 TABLES = (

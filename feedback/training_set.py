@@ -17,6 +17,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from feedback.caps import CapRule
+from feedback.disk import refuse_full_disk
 from feedback.errors import BadInput
 from feedback.home import write_atomically
 from feedback.records import Example, Json, bucket_of, new_id, now
@@ -43,10 +44,16 @@ class Snapshot(NamedTuple):
 def accepted(store: Store) -> list[Example]:
     """Return the examples that stand accepted now, one an input: the newest acceptance wins, a person's before a policy's.
 
+    `weight` is the probability that the output is right: with which a policy accepted it, where the policy has one (reliability's
+    posterior). What a person accepted weighs 1, and so does what a policy accepted that knows no probability: agreement counts
+    heads, and a number made up for it would only look as if somebody had measured it. The caps come later (weighing.py).
+
     The owner's gold items are never among them: a model that has learned its traps' answers would tell them to everybody.
     """
     rows = store.rows(
-        """SELECT id, contributor, input, output, input_hash, confirmation FROM current_corrections c
+        """SELECT id, contributor, input, output, input_hash, confirmation,
+               CASE WHEN starts_with(reviewer, 'policy:') THEN coalesce(probability, 1.0) ELSE 1.0 END AS weight
+           FROM current_corrections c
            ANTI JOIN (SELECT input_hash FROM current_traps WHERE active AND source = 'gold') t ON t.input_hash = c.input_hash
            WHERE status = 'accepted'
            QUALIFY row_number() OVER (PARTITION BY input_hash
@@ -57,6 +64,7 @@ def accepted(store: Store) -> list[Example]:
         Example(
             input=json.loads(row["input"]),
             output=json.loads(row["output"]),
+            weight=row["weight"],
             correction_id=row["id"],
             contributor=row["contributor"],
             input_hash=row["input_hash"],
@@ -83,7 +91,7 @@ def freeze_accepted(store: Store, directory: Path, rule: CapRule) -> Snapshot:
 
 
 def freeze(examples: Sequence[Example], directory: Path, weighing: Mapping[str, Json] | None = None) -> Snapshot:
-    """Write a snapshot under `directory`, whole or not at all, and return it. Refuses an empty one.
+    """Write a snapshot under `directory`, whole or not at all, and return it. Refuses an empty one; StorageFull on a full disk.
 
     `weighing`: what is to be said of how the weights came about, kept in the manifest.
     """
@@ -91,7 +99,8 @@ def freeze(examples: Sequence[Example], directory: Path, weighing: Mapping[str, 
         raise BadInput("there is no accepted correction to learn from: review some first, or wait until contributors agree")
     name = new_id("s")
     staged = directory / f".{name}.partial"
-    staged.mkdir(parents=True)
+    for left in directory.glob(".s_*.partial"):  # of an app that was killed while it froze: two never freeze at once
+        shutil.rmtree(left, ignore_errors=True)
     frame = pd.DataFrame(
         [
             (
@@ -109,6 +118,7 @@ def freeze(examples: Sequence[Example], directory: Path, weighing: Mapping[str, 
         columns=_COLUMNS,
     )
     try:
+        staged.mkdir(parents=True)
         frame.to_parquet(staged / "examples.parquet", index=False)
         digest = sha256((staged / "examples.parquet").read_bytes()).hexdigest()
         parts = frame["part"].value_counts().to_dict()
@@ -124,8 +134,9 @@ def freeze(examples: Sequence[Example], directory: Path, weighing: Mapping[str, 
         }
         write_atomically(staged / "manifest.json", json.dumps(manifest, indent=1))
         staged.rename(directory / name)
-    except OSError:
+    except OSError as error:
         shutil.rmtree(staged, ignore_errors=True)
+        refuse_full_disk(error, directory)
         raise
     return read_snapshot(directory / name)
 

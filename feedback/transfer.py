@@ -37,6 +37,7 @@ _HANGS_ON = (
 )
 _LATER = {
     "corrections": {"edits"},
+    "reviews": {"probability"},
     "experiments": {"mode", "guardrails", "segments", "covariate", "coverage", "definition", "winner"},
 }
 """Columns that exports of earlier versions do not have: their defaults stand in."""

@@ -152,12 +152,14 @@ def output_layer(network: Any) -> torch.nn.Linear:
 def resume(task: Task, source: str, rename: Mapping[str, str], seed: int) -> Model:
     """Return a checkpoint made ready to learn the task's labels: the rows of its output layer in our order.
 
-    A label that the checkpoint does not know gets a new small random row; several outputs that mean one label are
-    averaged.
+    A label that the checkpoint does not know gets a new small random row; several outputs that mean one label are averaged, but
+    one that bears the label's own name stands for it alone: O does not become the mean of itself and of what is called O now.
     """
     model = load_model(task, source)
     network = model.network
-    wanted = task.sources({int(k): v for k, v in network.config.id2label.items()}, rename)
+    outputs = {int(k): v for k, v in network.config.id2label.items()}
+    named = zip(task.config_labels(), task.sources(outputs, rename), strict=True)
+    wanted = [[i for i in sources if outputs[i] == label] or sources for label, sources in named]
     if wanted == [[i] for i in range(network.config.num_labels)]:
         return model
     old = output_layer(network)

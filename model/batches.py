@@ -120,6 +120,19 @@ def shuffled_batches(lengths: Sequence[int], size: int, random: np.random.Genera
     return [batches[i] for i in random.permutation(len(batches))]
 
 
+def budget_batches(lengths: Sequence[int], budget: int, random: np.random.Generator) -> list[list[int]]:
+    """Return batches in random order of at most `budget` tokens each; a longer text is a batch of its own."""
+    batches: list[list[int]] = []
+    room = -1
+    for i in random.permutation(len(lengths)).tolist():
+        if lengths[i] > room:
+            batches.append([])
+            room = budget
+        batches[-1].append(i)
+        room -= lengths[i]
+    return batches
+
+
 def padded(rows: Sequence[Sequence[int]], fill: int) -> torch.Tensor:
     """Return (rows, longest) of int64, filled up on the right."""
     longest = max(len(row) for row in rows)

@@ -27,7 +27,8 @@ def libraries() -> dict[str, str]:
 class Card:
     """One version's card. Scores and shares lie in 0..1, times are ISO 8601 in UTC; None: there is no such thing.
 
-    `parent`: the version whose weights it started from. `interpolation`: a in (1-a) champion + a candidate.
+    `parent`: the version whose weights it started from; a retrained one without a parent started from the base.
+    `interpolation`: a in (1-a) champion + a candidate.
     `scores`: {"validation": {...}, "test": {...}}; `test` is the sealed part, shown to people, deciding nothing.
     `gate`: GateResult as JSON, None for a first version. `rename`: the checkpoint's labels to ours ("" drops one).
     """

@@ -19,6 +19,7 @@ from feedback.experiments import Experiments
 from feedback.records import TrainingRun
 from feedback.store import Store
 from feedback.webhook import Webhook
+from model.exports import FORMATS
 from model.offering import Offering
 from model.retrain import Retrainer
 from model.rounds import Rounds
@@ -35,9 +36,10 @@ def versions_main(argv: list[str] | None = None) -> int:
     verbs.add_parser("list", help="every version with its scores and the gate's verdict")
     add = verbs.add_parser("add", help="gate and register a save_pretrained directory; it is offered like a retrained version")
     add.add_argument("directory", type=Path)
-    export = verbs.add_parser("export", help="a plain directory that transformers loads, with a model card")
+    export = verbs.add_parser("export", help="a plain directory that transformers (or ONNX Runtime) loads, with a model card")
     export.add_argument("number", type=int)
     export.add_argument("out", type=Path)
+    export.add_argument("--format", choices=FORMATS, default=FORMATS[0])
     arguments = parser.parse_args(argv)
     return _told(lambda: _versions(arguments))
 
@@ -68,7 +70,10 @@ def _versions(arguments: argparse.Namespace) -> int:
         print(as_lines(versions))
         return 0
     if arguments.verb == "export":
-        print(versions.export(arguments.number, arguments.out))
+        beside = arguments.demo.resolve().parent
+        print(
+            versions.export(arguments.number, arguments.out, arguments.format, beside, lambda said: print(said, file=sys.stderr))
+        )
         return 0
     directory = arguments.directory.resolve()
     if not directory.is_dir():

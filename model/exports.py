@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+from collections.abc import Mapping
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import NamedTuple
 
 from feedback.demo import Demo
 from feedback.errors import BadInput
-from model.base import base_directory, load_config, load_model, quiet
-from model.card import CARD, Card
+from feedback.records import Json
+from model.base import DEFAULT_BASE, base_directory, load_config, load_model, load_tokenizer, quiet
+from model.card import Card
 from model.data import task_of
+from model.licence import UNKNOWN, Licence, licence_of
+from model.model_card import MODEL_CARD, Origin, model_card
+from model.onnx_export import export_onnx
 
-FORMATS = ("transformers",)
+FORMATS = ("transformers", "onnx")
+_FILES = (
+    "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt",
+    "*.model", "LICEN[CS]E*",
+)  # fmt: skip
+_WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin", "pytorch_model.bin.index.json")
 
 
 def add_foreign(demo: Demo, source: Path | str, out: Path) -> Path:
@@ -57,49 +70,70 @@ def _staging(out: Path) -> Path:
     return staged
 
 
-def export_version(directory: Path, card: Card, out: Path) -> Path:
-    """Copy a version to `out` with a MODEL_CARD.md in place of card.json; it appears whole. Raises BadInput."""
+class Export(NamedTuple):
+    """What is to be exported and where: `line` is the version and those it descends from, the newest first.
+
+    `snapshots`: the home's directory of them. `beside`: the demo's folder, from where a base may be named.
+    """
+
+    directory: Path
+    line: tuple[Card, ...]
+    out: Path
+    format: str = "transformers"
+    snapshots: Path | None = None
+    beside: Path | None = None
+
+
+def export_version(wanted: Export) -> str:
+    """Write a version to a directory that appears whole, with a MODEL_CARD.md in place of card.json; return what is to be said.
+
+    Only a checkpoint's own files go along. Raises BadInput for an unknown format, a full `out` or a missing library,
+    ExportDiffers where what came out does not answer as the version does.
+    """
+    if wanted.format not in FORMATS:
+        raise BadInput(f"unknown format {wanted.format!r}: available are {', '.join(FORMATS)}")
+    out, card = wanted.out, wanted.line[0]
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadInput(f"{out} exists already and is not an empty directory: name a new one")
     out.parent.mkdir(parents=True, exist_ok=True)
     staged = out.with_name(f".{out.name}.{os.getpid()}.partial")
     shutil.rmtree(staged, ignore_errors=True)
-    shutil.copytree(directory, staged, ignore=shutil.ignore_patterns(CARD))
-    (staged / "MODEL_CARD.md").write_text(model_card(card), encoding="utf-8")
-    if out.exists():
-        out.rmdir()
-    os.rename(staged, out)
-    return out
+    staged.mkdir()
+    try:
+        onnx = wanted.format == "onnx"
+        for file in sorted(wanted.directory.iterdir()):
+            if _goes_along(file.name, not onnx):
+                shutil.copy2(file, staged)
+        said = export_onnx(wanted.directory, card, staged).words() if onnx else ""
+        tokenizer = load_tokenizer(str(staged), load_config(str(staged)))
+        origin = Origin(wanted.line, _manifests(wanted), _licence(card, wanted.beside), said)
+        (staged / MODEL_CARD).write_text(model_card(card, origin, tokenizer), encoding="utf-8")
+        if out.exists():
+            out.rmdir()
+        os.rename(staged, out)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+    return said
 
 
-def model_card(card: Card) -> str:
-    """Return the model card for people: what it is, what it learned from, its scores and its limits."""
-    auto = card.bound_task().auto_class().__name__
-    scores = "\n".join(
-        f"| {part} | {name} | {value:.4f} |"
-        for part, found in card.scores.items()
-        for name, value in found.items()
-        if name != "main"
-    )
-    origin = {
-        "seed": "trained on the demo's seed data",
-        "retrain": f"retrained from version {card.parent} on accepted corrections",
-    }
-    lines = [
-        f"# {card.task}: version {card.number}",
-        f"A {card.task.replace('_', ' ')} model for the labels {', '.join(card.labels)}; {origin.get(card.kind, f'added from {card.source}')}.",
-        f"Base: {card.base}. Method: {card.method}. Made: {card.created} UTC. Verdict of the gate: {card.verdict}.",
-        f"```python\nfrom transformers import {auto}, AutoTokenizer\nmodel = {auto}.from_pretrained(DIRECTORY)\n"
-        "tokenizer = AutoTokenizer.from_pretrained(DIRECTORY)\n```",
-    ]
-    if card.method == "prompt":
-        lines.append(
-            "This directory's tokenizer puts a learned prompt before every text: the weights are of no use with another one."
-        )
-    if scores:
-        lines.append(f"| part | score | value |\n|---|---|---|\n{scores}")
-        lines.append("`validation` took part in choosing and gating; `test` is sealed and decided nothing.")
-    if card.snapshot:
-        lines.append(f"Learned from the snapshot {card.snapshot} (sha256 {card.snapshot_sha256}).")
-    lines.append("Libraries: " + ", ".join(f"{name} {number}" for name, number in card.libraries.items()) + ".")
-    return "\n\n".join(lines) + "\n"
+def _goes_along(name: str, weights: bool) -> bool:
+    """Tell whether a file is the checkpoint's: a version directory may hold notes that are for the home alone."""
+    return any(fnmatch(name, pattern) for pattern in (*_FILES, *(_WEIGHTS if weights else ())))
+
+
+def _manifests(wanted: Export) -> dict[str, Mapping[str, Json]]:
+    """Return the manifests of the line's snapshots that are still there, by id."""
+    found: dict[str, Mapping[str, Json]] = {}
+    for card in wanted.line:
+        file = wanted.snapshots / card.snapshot / "manifest.json" if wanted.snapshots and card.snapshot else None
+        if file and card.snapshot and file.is_file():
+            found[card.snapshot] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+def _licence(card: Card, beside: Path | None) -> Licence:
+    """Return the licence of what a version was made from: an added checkpoint's own, where it has one, else its base's."""
+    own = licence_of(card.source, beside) if card.kind == "added" and card.source else None
+    if own and (own.name != UNKNOWN or card.base != DEFAULT_BASE):
+        return own
+    return licence_of(card.base, beside)

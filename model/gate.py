@@ -7,6 +7,7 @@ trained on): better. Every class, every sentence, and calibration are watched as
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -62,16 +63,32 @@ def run_gate(
     shown: Mapping[str, tuple[float, float]] | None = None,
     seed: int = 0,
     gold: Slice = NOTHING,
+    head: Slice = NOTHING,
+    anchor: Slice = NOTHING,
 ) -> GateResult:
     """Judge a candidate. `old` is the seed's validation part, `feedback` the snapshot's gate part, `gold` the owner's items of
-    known truth (both may be empty).
+    known truth (both may be empty). `head`: both slices' items with, in the champion's place, the answers of a head on the
+    frozen base that learned the same: it is ready in seconds, so a candidate that is no better is not worth its time. `anchor`: the old domain
+    with, in the champion's place, the answers of the best champion before it: small losses, each within the margin, must not add up from
+    round to round.
 
     `shown`: measures that are reported and never decide, name -> (champion, candidate), e.g. latency in ms.
     """
     random = np.random.default_rng(seed)
     pairs, new = _paired(task, old), _paired(task, feedback)
-    checks = [_old_domain(pairs, random), _feedback(new, random), *_gold(_paired(task, gold), random), *_classes(pairs)]
-    checks += [*_sentences(pairs, new), _calibration(task, old, feedback), *_shown(shown or {})]
+    checks = [
+        _old_domain(pairs, random),
+        *_anchor(_paired(task, anchor), random),
+        _feedback(new, random),
+        *_gold(_paired(task, gold), random),
+        *_classes(pairs),
+    ]
+    checks += [
+        *_sentences(pairs, new),
+        _calibration(task, old, feedback),
+        *_head(_paired(task, head), random),
+        *_shown(shown or {}),
+    ]
     everything = Slice(
         [*old.examples, *feedback.examples], [*old.champion, *feedback.champion], [*old.candidate, *feedback.candidate]
     )
@@ -115,6 +132,15 @@ def _old_domain(pairs: Paired, random: np.random.Generator) -> Check:
         f"{points(lower)} (at least {points(margin)})."
     )
     return Check("old_domain", difference, lower, margin, verdict, len(pairs), words)
+
+
+def _anchor(pairs: Paired, random: np.random.Generator) -> list[Check]:
+    """Return the old domain's check once more, against the best champion before; none where the champion is the best."""
+    if not len(pairs):
+        return []
+    same = _old_domain(pairs, random)
+    words = same.words.replace("Old domain:", "Old domain, against the best champion before:")
+    return [replace(same, name="anchor", words=words)]
 
 
 def _feedback(pairs: Paired, random: np.random.Generator) -> Check:
@@ -166,6 +192,18 @@ def _gold(pairs: Paired, random: np.random.Generator) -> list[Check]:
     )
     failed = difference < 0 and p < GOLD_ALPHA
     return [Check("gold", difference, p, 0.0, "fail" if failed else "pass", len(pairs), words)]
+
+
+def _head(pairs: Paired, random: np.random.Generator) -> list[Check]:
+    """Return the check against the head on the frozen base; none where there is no such head."""
+    if not len(pairs):
+        return []
+    difference, p = pairs.difference(), pairs.p_better(random, RESAMPLES)
+    words = (
+        f"Against a head on the frozen base that learned the same in seconds: {points(difference)} points on {len(pairs)} items "
+        f"(above 0 is asked; one-sided p {p:.3f}, shown)."
+    )
+    return [Check("head", difference, p, 0.0, "pass" if difference > 0 else "fail", len(pairs), words)]
 
 
 def _classes(pairs: Paired) -> list[Check]:

@@ -22,7 +22,9 @@ from feedback.words import Words
 from model.cleaner import Cleaner
 from model.data import task_of
 from model.gold import lay_traps
+from model.lane import Lane
 from model.offering import Offering
+from model.resident import Resident
 from model.retrain import Retrainer
 from model.rounds import Rounds
 from model.serve import Predictor
@@ -46,6 +48,7 @@ class House(NamedTuple):
     staff: Staff
     words: Words
     cleaner: Cleaner
+    lane: Lane
 
     @property
     def desk(self) -> Desk:
@@ -71,11 +74,13 @@ class House(NamedTuple):
         """Take up what a kill cut short, and look after log and training from now on."""
         self.room.begin()
         self.retrainer.begin()
+        self.lane.begin()
 
     def close(self) -> None:
         """Stop watching and predicting, then close the log."""
         self.room.close()
         self.cleaner.close()
+        self.lane.close()
         self.retrainer.close()
         self.predictor.close()
         self.store.close()
@@ -105,9 +110,12 @@ def open_house(demo: Demo, home: Home, words: Words) -> House:
         experiments.before_serving(lambda variant: predictor.warm(variant.version, variant.settings))
         webhook, erasing = Webhook(demo.server.webhook, demo.name), threading.Lock()
         rounds = Rounds(demo, home, store, experiments, versions, erasing)
-        retrainer = Retrainer(rounds, Offering(rounds, store), webhook)
+        offering = Offering(rounds, store)
+        retrainer = Retrainer(rounds, offering, webhook)
+        lane = Lane(rounds, offering, store, Resident(home.directory / "lane.log"), webhook)
 
         def interrupt(snapshots: frozenset[str]) -> None:
+            lane.forget("policy:erasure")  # it remembers features of texts
             for run in rounds.begun():
                 if run["snapshot"] in snapshots:
                     # While the app closes the run is gone already; the next start begins it anew, from what is left.
@@ -123,5 +131,17 @@ def open_house(demo: Demo, home: Home, words: Words) -> House:
         store.close()
         raise
     return House(
-        demo, home, store, versions, predictor, experiments, retrainer, room, webhook, Staff(home), words, Cleaner(demo, store)
+        demo,
+        home,
+        store,
+        versions,
+        predictor,
+        experiments,
+        retrainer,
+        room,
+        webhook,
+        Staff(home),
+        words,
+        Cleaner(demo, store),
+        lane,
     )

@@ -18,7 +18,8 @@ class Job:
     """What `python -m model.train --job FILE` does. Every path is absolute; None: there is no such thing.
 
     kind seed: learn from the demo's data; from its base model. retrain: from `parent`'s weights on the seed data and
-    `snapshot`. added: no training, the gate alone judges `candidate`. A version directory appears at `out`, whole.
+    `snapshot`; with `from_base` from the demo's base (or checkpoint) instead, with the seed's epochs and rate, and the card
+    names no parent. added: no training, the gate alone judges `candidate`. A version directory appears at `out`, whole.
     """
 
     demo: str
@@ -34,7 +35,10 @@ class Job:
     snapshot: str | None = None
     trigger: str = ""
     candidate: str | None = None
+    track: str = ""  # the directory of the run's curves; "": they are not written
     passed_over: int | None = None  # the champion, where it learned from what was erased since and `parent` is an ancestor of it
+    from_base: bool = False
+    anchor: str | None = None  # the champion before with the best validation score, where that is better than the champion's
 
     def to_json(self) -> str:
         """Return the job as JSON."""
@@ -53,8 +57,10 @@ class Job:
         if raw.get("kind", "seed") not in KINDS:
             raise BadInput(f"job: kind = {raw['kind']!r}: choices are {', '.join(KINDS)}")
         job = cls(**raw)
-        if job.kind == "retrain" and not (job.parent and job.snapshot):
-            raise BadInput("job: kind 'retrain' needs parent and snapshot")
+        if job.from_base and job.kind != "retrain":
+            raise BadInput(f"job: from_base with kind {job.kind!r}: it is for kind 'retrain' alone")
+        if job.kind == "retrain" and not ((job.parent or job.from_base) and job.snapshot):
+            raise BadInput("job: kind 'retrain' needs a snapshot, and a parent or from_base")
         if job.kind == "added" and not job.candidate:
             raise BadInput("job: kind 'added' needs candidate")
         return job

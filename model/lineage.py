@@ -16,7 +16,7 @@ def carries_erased(number: int, cards: Mapping[int, Card], erased: Collection[in
 
     `erased`: numbers of the versions that erasures name, those whose directory is gone included.
     """
-    return any(one in erased or (one in cards and bool(cards[one].erased)) for one in _line(number, cards))
+    return any(one in erased or (one in cards and bool(cards[one].erased)) for one in line(number, cards))
 
 
 def clean_parent(champion: int, cards: Mapping[int, Card], erased: Collection[int]) -> int:
@@ -24,7 +24,7 @@ def clean_parent(champion: int, cards: Mapping[int, Card], erased: Collection[in
 
     Raises Conflict where there is none of these.
     """
-    for number in _line(champion, cards):
+    for number in line(champion, cards):
         if number in cards and not carries_erased(number, cards, erased):
             return number
     seeds = [number for number, card in cards.items() if card.kind == "seed" and not carries_erased(number, cards, erased)]
@@ -36,7 +36,7 @@ def clean_parent(champion: int, cards: Mapping[int, Card], erased: Collection[in
     return max(seeds)
 
 
-def _line(number: int, cards: Mapping[int, Card]) -> list[int]:
+def line(number: int, cards: Mapping[int, Card]) -> list[int]:
     """Return a version and those it descends from, the newest first; the last one may be gone from the disk."""
     line = [number]
     while line[-1] in cards:

@@ -23,8 +23,9 @@ POWER = 0.8
 
 @dataclass(frozen=True)
 class Paired:
-    """Counts of both sides. by_label: (side 0 champion 1 candidate, items, labels, 3) of tp, fp, fn.
+    """Counts of both sides. by_label: (side 0 champion 1 candidate, items, labels + 1, 3) of tp, fp, fn.
 
+    The last of the labels stands for all that are none of `labels`: a champion may still answer one that the demo has no more.
     `one_answer`: each item has one right answer, so that exact McNemar applies.
     """
 
@@ -101,14 +102,16 @@ class Paired:
 
 
 def paired_counts(task: Task, truth: Sequence[Json], champion: Sequence[Json], candidate: Sequence[Json]) -> Paired:
-    """Return the counts of both sides on the same items, in the order of the task's labels."""
+    """Return the counts of both sides on the same items, in the order of the task's labels.
+
+    An answer with a label that the task does not have is wrong, and counts as such: nobody can want it any more.
+    """
     place = {label: i for i, label in enumerate(task.labels)}
-    table = np.zeros((2, len(truth), len(place), 3), dtype=np.int64)
+    table = np.zeros((2, len(truth), len(place) + 1, 3), dtype=np.int64)
     for side, answers in enumerate((champion, candidate)):
         for item, (right, answer) in enumerate(zip(truth, answers, strict=True)):
             for label, counts in task.counts(right, answer).items():
-                if label in place:
-                    table[side, item, place[label]] = counts
+                table[side, item, place.get(label, len(place))] += counts
     totals = table.sum(axis=2)
     one = bool(len(truth)) and bool(((totals[..., 0] + totals[..., 1] == 1) & (totals[..., 0] + totals[..., 2] == 1)).all())
     return Paired(task.labels, table, one and task.widget == "choice")

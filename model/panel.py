@@ -10,16 +10,25 @@ import gradio as gr
 from feedback.errors import AmendError
 from feedback.experiments import Experiments
 from feedback.words import Say
+from model.lane import Lane
+from model.plots import Plotted
 from model.retrain import Retrainer
 from model.shown import Shown
 from model.versions import Versions
 
 
 def build(
-    t: Say, retrainer: Retrainer, experiments: Experiments, versions: Versions, *, author_of: Callable[[gr.Request], str]
+    t: Say,
+    retrainer: Retrainer,
+    experiments: Experiments,
+    versions: Versions,
+    lane: Lane,
+    *,
+    author_of: Callable[[gr.Request], str],
 ) -> None:
     """Draw the page into the surrounding gr.Tab. `author_of(request)` names who is logged in."""
-    shown = Shown(t, retrainer, experiments, versions)
+    shown = Shown(t, retrainer, experiments, versions, lane)
+    plotted = Plotted(t, retrainer, experiments, versions)
     overview = gr.Textbox(lines=3, interactive=False, show_label=False, container=False, elem_id="models-overview")
     progress = gr.Textbox(interactive=False, show_label=False, container=False, elem_id="models-progress")
     with gr.Row():
@@ -44,6 +53,19 @@ def build(
         offer = gr.Button(t("models.offer"), elem_id="models-offer")
         promote = gr.Button(t("models.promote"), variant="primary", elem_id="models-promote")
         roll_back = gr.Button(t("models.roll_back"), variant="stop", elem_id="models-rollback")
+    with gr.Row():
+        losses = gr.LinePlot(
+            x="step", y="loss", color="run", title=t("models.curve.losses"), x_title=t("models.curve.step"),
+            y_axis_format=".2~g", y_title=t("models.curve.loss"),
+            color_title=" ", height=280, min_width=320, buttons=[], show_label=False, elem_id="models-losses", visible=False,
+        )  # fmt: skip
+        scores = gr.LinePlot(
+            x="version", y="score", color="part", title=t("models.curve.scores"), x_title=t("models.column.version"),
+            y_title=t("models.curve.score"), y_axis_format=".3f", color_title=" ", height=280, min_width=320, buttons=[], show_label=False,
+            elem_id="models-scores", visible=False,
+        )  # fmt: skip
+    below = gr.Textbox(interactive=False, show_label=False, container=False, elem_id="models-curves")
+    drawn = gr.State("")
     runs = gr.Dataframe(label=t("models.runs"), interactive=False, wrap=True, elem_id="models-runs")
     everything = [overview, progress, table, picked, gate, worse, runs]
 
@@ -56,6 +78,18 @@ def build(
         return [
             shown.overview(), shown.progress(), shown.table(), gr.Dropdown(choices=choices, value=number), *gate_of(number), shown.runs(),
         ]  # fmt: skip
+
+    def plot(number: int | None, before: str) -> list[Any]:
+        made = plotted.plots(shown.choice(number)[0])
+        mark = f"{made.losses.to_csv()}{made.scores.to_csv()}{made.words}"
+        if mark == before:  # a plot drawn anew flickers
+            return [gr.skip()] * 4
+        return [
+            gr.LinePlot(made.losses, visible=len(made.losses) > 0),
+            gr.LinePlot(made.scores, sort=made.order, visible=len(made.scores) > 0),
+            gr.Textbox(made.words, visible=bool(made.words)),
+            mark,
+        ]
 
     def do_retrain(chosen: int | None, request: gr.Request) -> list[Any]:
         run = _said(lambda: retrainer.start("button", author_of(request)))
@@ -86,8 +120,17 @@ def build(
         return redraw(chosen)
 
     refresh.click(redraw, picked, everything, api_visibility="private", show_progress="hidden")
-    gr.Timer(3).tick(redraw, picked, everything, api_visibility="private", show_progress="hidden")
+    clock = gr.Timer(3)
+    clock.tick(redraw, picked, everything, api_visibility="private", show_progress="hidden")
     picked.input(gate_of, picked, [gate, worse], api_visibility="private", show_progress="hidden")
+    gr.on(
+        [clock.tick, picked.change],
+        plot,
+        [picked, drawn],
+        [losses, scores, below, drawn],
+        api_visibility="private",
+        show_progress="hidden",
+    )
     retrain.click(do_retrain, picked, everything, api_visibility="private", show_progress="hidden")
     cancel.click(do_cancel, picked, everything, api_visibility="private", show_progress="hidden")
     offer.click(do_offer, [picked, share, reason], everything, api_visibility="private", show_progress="hidden")

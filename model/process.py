@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,15 @@ import psutil
 
 from model.job import Job
 
-_NICE = 10  # training gives way to predictions
+NICE = 10  # training gives way to predictions
+
+
+def ended_words(status: int) -> str:
+    """Return what the exit status says of a training process that could not say it itself."""
+    if status == os.EX_IOERR:
+        return "the disk takes no more: nothing could be written, not even the reason; free some space and start again"
+    killed = " (killed: by a person, or by the system for want of memory)" if status == -signal.SIGKILL else ""
+    return f"the training process ended with status {status}{killed}"
 
 
 class Progress(NamedTuple):
@@ -44,6 +53,11 @@ class RunDirectory(NamedTuple):
         """Where the process says how far it is."""
         return self.path / "progress.json"
 
+    @property
+    def tracking(self) -> Path:
+        """Where the run's curves are written; they stay when the run's other files are gone."""
+        return self.path.parent.parent / "tracking" / self.path.name
+
     def progress(self) -> Progress:
         """Return what the process said last; `starting` before its first word."""
         try:
@@ -60,8 +74,11 @@ class RunDirectory(NamedTuple):
         )
 
     def drop_candidate(self) -> None:
-        """Remove what a process that came to nothing left behind."""
-        shutil.rmtree(self.candidate, ignore_errors=True)
+        """Remove what a process that came to nothing left behind, half-written where it was killed."""
+        for left in (self.candidate, *self.path.glob(f".{self.candidate.name}.*.partial")):
+            shutil.rmtree(left, ignore_errors=True)
+        for file in self.path.glob(f".{self.progress_file.name}.*.partial"):
+            file.unlink(missing_ok=True)
 
     def launch(self, job: Job) -> subprocess.Popen[bytes]:
         """Write the job down and start `python -m model.train` on it."""
@@ -77,5 +94,5 @@ class RunDirectory(NamedTuple):
                 env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
             )
         with contextlib.suppress(psutil.Error):  # it may have ended already
-            psutil.Process(process.pid).nice(_NICE)
+            psutil.Process(process.pid).nice(NICE)
         return process

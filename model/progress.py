@@ -13,9 +13,11 @@ from typing import Any
 
 from tqdm import tqdm
 
+from feedback.disk import say
 from feedback.errors import AmendError
 from feedback.home import write_atomically
 from feedback.records import now
+from model.tracking import Track
 
 _EVERY = 0.5  # seconds between two writes of the file
 
@@ -27,15 +29,20 @@ class Cancelled(AmendError):
 
 
 class Progress:
-    """Writes {"stage", "done", "total", "loss", "message", "time"} and ends the process when it should end."""
+    """Writes {"stage", "done", "total", "loss", "message", "time"} and ends the process when it should end.
+
+    `track`: where the run's curves go; nowhere, until somebody gives it one (tracking.py).
+    """
 
     def __init__(self, path: Path | None, *, watch_parent: bool = False) -> None:
+        self.track = Track()
         self._path = path
         self._parent = os.getppid() if watch_parent else None
         self._asked = False
         self._last = 0.0
         self._stage = ""
         self._bar: tqdm[Any] | None = None
+        self._mute = False
         if path:
             path.parent.mkdir(parents=True, exist_ok=True)
 
@@ -60,6 +67,8 @@ class Progress:
     def step(self, done: int, total: int, loss: float | None) -> None:
         """Say how far the stage is; raise Cancelled where the process must end."""
         self.check()
+        if self._stage == "training":
+            self.track.step(done, total, loss)
         if sys.stderr.isatty():
             self._bar = self._bar or tqdm(total=total, desc=self._stage, unit="step", file=sys.stderr)
             self._bar.update(done - self._bar.n)
@@ -87,7 +96,14 @@ class Progress:
             "message": message,
             "time": now().isoformat(timespec="seconds"),
         }
-        write_atomically(self._path, json.dumps(told))
+        try:
+            write_atomically(self._path, json.dumps(told))
+        except (
+            OSError
+        ) as error:  # a full disk: what is trained may be small enough yet, and what is said now and then is not worth it
+            if not self._mute:
+                say(f"model.train: {self._path} cannot be written, the training goes on: {error}")
+            self._mute = True
 
     def _close_bar(self) -> None:
         if self._bar is not None:

@@ -2,6 +2,8 @@
 
 A retraining starts from the parent's weights, learns the seed's training part again together with the accepted items,
 and is then pulled back towards the parent: (1-a) parent + a trained, a chosen on items that neither training nor gate uses.
+Now and then one starts from the base instead, on the same items and with the seed's epochs and rate: what parent after parent
+has worn in is gone then. It is not pulled back: weights half-way between two trainings that went apart at the base belong to neither.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from model.adapters import with_prompt
 from model.answering import Answerer
 from model.augment import augmented
 from model.base import Model, base_directory, begin, resume
+from model.card import Card
 from model.data import SeedData
 from model.job import Job
 from model.methods import FitSettings, Fitted, fit
@@ -112,14 +115,15 @@ def _usable(task: Task, examples: Sequence[Example], held_out: frozenset[str]) -
 
 
 def settings_of(demo: Demo, job: Job) -> FitSettings:
-    """Return how to learn: the demo's settings; a retraining has its own epochs, a lower rate and its own seed."""
-    training, again = demo.training, job.kind == "retrain"
+    """Return how to learn: the demo's settings; a retraining has its own seed, and from a parent its own epochs and a lower rate."""
+    training, anew = demo.training, job.kind == "retrain"
+    again = anew and not job.from_base
     return FitSettings(
         method=job.method or training.method,
         epochs=training.retrain_epochs if again else training.epochs,
         batch_size=training.batch_size,
         learning_rate=training.learning_rate * (training.retrain_rate if again else 1.0),
-        seed=training.seed + (job.number if again else 0),
+        seed=training.seed + (job.number if anew else 0),
         device=training.device,
         threads=training.threads,
         lora_rank=training.lora_rank,
@@ -127,6 +131,23 @@ def settings_of(demo: Demo, job: Job) -> FitSettings:
         prompt_length=training.prompt_length,
         augment=training.augment,
     )
+
+
+def check_learned(parts: Parts) -> None:
+    """Raise BadInput where a retraining would learn nothing that the seed does not say."""
+    if not any(e.correction_id for e in parts.train):
+        judging, choosing = len(parts.feedback), sum(bool(e.correction_id) for e in parts.choosing)
+        raise BadInput(
+            f"no accepted item is left to learn from: {parts.left_out} are left out (their texts are the seed's validation or test "
+            f"data, or the demo has their labels no more), {judging} judge and {choosing} choose. Accept more corrections first"
+        )
+
+
+def renamed(task: Task, parent: Card) -> dict[str, str]:
+    """Return what a parent's labels are called now: as its card says, and "" (learned no more) for those that the demo lost since."""
+    gone = {label for label in parent.labels if label not in task.labels}
+    kept = {raw: "" if ours in gone or ours[2:] in gone else ours for raw, ours in parent.rename.items()}  # ours: B-x, or x
+    return {**kept, **dict.fromkeys(gone, "")}
 
 
 def train_seed(demo: Demo, task: Task, parts: Parts, settings: FitSettings, progress: Progress) -> Trained:
@@ -162,7 +183,10 @@ def _learn(task: Task, model: Model, parts: Parts, settings: FitSettings, progre
     more = augmented(parts.train, settings.augment, settings.seed, judged)
     features = task.encode(model.tokenizer, [*parts.train, *more])
     progress.stage("training", f"{len(parts.train) + len(more)} examples, method {settings.method}")
-    return fit(model, features, settings, progress.step), len(more)
+    with progress.track.learning(model, features, settings.epochs):
+        took = fit(model, features, settings, progress.step, lambda words: progress.stage("training", words))
+    progress.track.learned(took.steps, took.tokens, took.loss)
+    return took, len(more)
 
 
 def _choose(
@@ -180,6 +204,7 @@ def _choose(
             score = task.score([e.output for e in choosing], [answer.output for answer in answers])["main"]
             if score > best_score + 1e-12:
                 best, best_score = a, score
+            progress.track.chosen(a, score)
             progress.step(number, len(STEPS), None)
     model.network.load_state_dict(interpolated(start, end, best))
     return best

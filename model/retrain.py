@@ -67,7 +67,9 @@ class Retrainer:
         with self.rounds.erasing, self._lock:
             self._refuse_second()
             frozen = self.rounds.freeze(trigger, author)
-            return self._launch(frozen.run, self.rounds.learning_job(frozen, self._demo.training.method))
+            from_base = self.rounds.from_base_is_due()
+            run = replace(frozen.run, detail="from the base") if from_base else frozen.run
+            return self._launch(run, self.rounds.learning_job(frozen, self._demo.training.method, from_base=from_base))
 
     def add(self, directory: Path, author: str) -> TrainingRun:
         """Gate a foreign checkpoint and register it like a retrained one."""

@@ -72,13 +72,16 @@ class Rounds:
         """Return the runs that have begun and not ended."""
         return self._store.rows("SELECT * FROM current_training_runs WHERE state = 'started' ORDER BY began DESC")
 
-    def last_start(self, *, lane: bool = False) -> Any:
-        """Return when the newest learning run began (UTC, naive), None before the first: of the fast lane, or of all others."""
-        sql = (
-            "SELECT max(created) AS last FROM training_runs WHERE state = 'started' AND \"trigger\" NOT IN ('gate', 'added') "
-            "AND (\"trigger\" = 'lane') = ?"
-        )
-        return self._store.rows(sql, [lane])[0]["last"]
+    def last_start(self) -> Any:
+        """Return when the newest retraining began (UTC, naive), None before the first; rounds of the fast lane are none."""
+        sql = "SELECT max(began) AS last FROM current_training_runs WHERE \"trigger\" NOT IN ('gate', 'added', 'lane')"
+        return self._store.rows(sql)[0]["last"]
+
+    def last_lane_start(self) -> Any:
+        """Return when the fast lane's newest round began that was not cut short, None before the first."""
+        sql = """SELECT max(began) AS last FROM current_training_runs
+                 WHERE "trigger" = 'lane' AND state NOT IN ('cancelled', 'interrupted')"""
+        return self._store.rows(sql)[0]["last"]
 
     def feedback(self, since: Any) -> tuple[int, int]:
         """Return how many corrections stand accepted, and how many of them were accepted after `since` (None: all)."""
@@ -131,8 +134,18 @@ class Rounds:
         run = TrainingRun(new_id("t"), "started", snapshot.id, len(snapshot.train), None, trigger, author, detail)
         return Frozen(run, champion, parent, snapshot)
 
-    def learning_job(self, frozen: Frozen, method: str) -> Job:
-        """Return the job that learns from what was frozen."""
+    def from_base_is_due(self) -> bool:
+        """Whether the next retraining starts from the base: so many since the last that did came from their champions."""
+        every = self.demo.retraining.from_base_every
+        made = [c for c in self.versions.cards() if c.kind == "retrain" and c.trigger != LANE]
+        since = next((i for i, card in enumerate(reversed(made)) if card.parent is None), len(made))
+        return bool(every) and since >= every - 1
+
+    def learning_job(self, frozen: Frozen, method: str, *, from_base: bool = False) -> Job:
+        """Return the job that learns from what was frozen, from the parent's weights or from the base's."""
+        if from_base:
+            job = self.job(frozen.run, "retrain", frozen.champion, frozen.snapshot.id)
+            return replace(job, method=method, from_base=True)
         passed = {"passed_over": frozen.champion} if frozen.parent != frozen.champion else {}
         return replace(
             self.job(frozen.run, "retrain", frozen.champion, frozen.snapshot.id),
@@ -155,10 +168,23 @@ class Rounds:
             number=self.versions.next_number(),
             champion=str(self.versions.path(champion)),
             champion_version=champion,
+            anchor=self._anchor(champion),
             snapshot=str(self._home.snapshots / snapshot) if snapshot else None,
             trigger=run.trigger,
             track=str(directory.tracking),
         )
+
+    def _anchor(self, champion: int) -> str | None:
+        """Return the directory of the version with the best validation score that has been champion; None where the champion is it."""
+        cards = {card.number: card for card in self.versions.cards()}
+
+        def score(number: int) -> float:
+            return cards[number].scores.get("validation", {}).get("main", -1.0)
+
+        known = [int(row["version"]) for row in self._store.rows("SELECT DISTINCT version FROM promotions ORDER BY version")]
+        past = [n for n in known if n in cards and cards[n].labels == cards[champion].labels]
+        best = max(past, key=score, default=champion)
+        return str(self.versions.path(best)) if best != champion and score(best) > score(champion) else None
 
     def snapshot_is_there(self, snapshot: str) -> bool:
         """Whether a snapshot's files still lie in the home (an erasure or a pruning may have taken them)."""

@@ -13,6 +13,7 @@ from feedback.experiments import Experiments
 from feedback.routes import Body, StaffOf, json_only
 from model import clean_routes
 from model.cleaner import Cleaner
+from model.lane import Lane
 from model.retrain import Retrainer
 from model.versions import Versions
 
@@ -48,7 +49,7 @@ class RollbackIn(Body):
     reason: str = Field("", max_length=1000)
 
 
-def router(retrainer: Retrainer, experiments: Experiments, versions: Versions, cleaner: Cleaner) -> APIRouter:
+def router(retrainer: Retrainer, experiments: Experiments, versions: Versions, cleaner: Cleaner, lane: Lane) -> APIRouter:
     """Return the routes of the versions, of what is done with them, and of the cleaning."""
     api = APIRouter(prefix="/api/v1", tags=["staff"], dependencies=[Depends(json_only)])
 
@@ -86,6 +87,11 @@ def router(retrainer: Retrainer, experiments: Experiments, versions: Versions, c
     @api.get("/retrainings/{run_id}", summary="One retraining, with its progress")
     def one_run(run_id: str, _: StaffOf) -> dict[str, Any]:
         return _run(run_id)
+
+    @api.get("/lane", summary="The fast lane: what it does or waits for, and how soon its newest challenger served")
+    def fast_lane(_: StaffOf) -> dict[str, Any]:
+        served = lane.last_served()
+        return {"state": lane.state()._asdict(), "served": served._asdict() if served else None}
 
     @api.delete("/retrainings/{run_id}", status_code=204, summary="Cancel a running retraining")
     def cancel(run_id: str, author: StaffOf) -> Response:

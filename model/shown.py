@@ -7,6 +7,7 @@ import pandas as pd
 from feedback.experiments import Experiments
 from feedback.records import Json, text_of
 from feedback.words import Say
+from model.lane import Lane
 from model.ledger import MANY
 from model.retrain import Retrainer
 from model.versions import Card, Versions
@@ -19,11 +20,14 @@ _WORSE_COLUMNS = ("text", "truth", "before", "after")
 class Shown:
     """The page's texts and tables, in its language."""
 
-    def __init__(self, t: Say, retrainer: Retrainer, experiments: Experiments, versions: Versions) -> None:
+    def __init__(
+        self, t: Say, retrainer: Retrainer, experiments: Experiments, versions: Versions, lane: Lane | None = None
+    ) -> None:
         self._t = t
         self._retrainer = retrainer
         self._experiments = experiments
         self._versions = versions
+        self._lane = lane
 
     def overview(self) -> str:
         """Say who serves, who challenges, who waits, and what went wrong on disk or with the webhook."""
@@ -37,6 +41,7 @@ class Shown:
         waiting = self._retrainer.offering.waiting()
         if waiting:
             lines.append(t("models.waiting", version=waiting.number))
+        lines += self._fast_lane()
         accepted, new = self._retrainer.feedback()
         lines.append(t("models.accepted", count=accepted, new=new))
         people, needed = self._retrainer.rounds.believed_contributors()
@@ -47,6 +52,16 @@ class Shown:
         if delivery and delivery.error:
             lines.append(t("models.webhook_failed", event=delivery.event, error=delivery.error))
         return "\n".join(lines)
+
+    def _fast_lane(self) -> list[str]:
+        """Say what the fast lane does or waits for, and how soon its newest challenger served; nothing where the demo has none."""
+        if self._lane is None or not self._lane.on:
+            return []
+        state, served = self._lane.state(), self._lane.last_served()
+        lines = [self._t(f"models.lane.{state.name}", new=state.new, needed=state.needed, experiment=state.experiment)]
+        if served:
+            lines.append(self._t("models.lane.served", version=served.version, seconds=f"{served.seconds:.1f}"))
+        return lines
 
     def progress(self) -> str:
         """Say where the running training is."""
@@ -77,12 +92,13 @@ class Shown:
         if number is None:
             return ""
         card = self._versions.card(number)
+        untracked = [self._t("models.untracked", problem=problem) for problem in card.training.get("untracked", ())]
         if card.gate is None:
-            return "\n".join([self._t("models.no_gate", version=number, score=_score(card)), *self._erased(card)])
+            return "\n".join([self._t("models.no_gate", version=number, score=_score(card)), *self._erased(card), *untracked])
         title = self._t(
             "models.gate_title", version=number, champion=card.champion_version, verdict=self._t(f"models.verdict.{card.verdict}")
         )
-        lines = [title, *card.gate_words(), *self._ledger(card), *self._weighing(card), *self._erased(card)]
+        lines = [title, *card.gate_words(), *self._ledger(card), *self._weighing(card), *self._erased(card), *untracked]
         return "\n".join(lines)
 
     def worse(self, number: int | None) -> pd.DataFrame:

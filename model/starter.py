@@ -13,6 +13,7 @@ from feedback.home import Home
 from feedback.records import Experiment, Variant
 from model.exports import add_foreign
 from model.job import Job
+from model.process import RunDirectory
 from model.versions import Versions
 
 
@@ -64,6 +65,7 @@ def _train(demo: Demo, home: Home, versions: Versions, method: str) -> int:
         method=method,
         kind="seed",
         number=versions.next_number(),
+        track=str(RunDirectory(directory).tracking),
     )
     (directory / "job.json").write_text(job.to_json(), encoding="utf-8")
     print(f"training the starter ({method}) of {demo.name} …", flush=True)

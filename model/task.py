@@ -63,6 +63,7 @@ class Task(ABC):
     widget: ClassVar[Widget]  # the kind of widget the page shows for correction
     samples: ClassVar[tuple[tuple[Json, Json], ...]]  # (input, output) pairs over `sample_labels`, for the contract suite
     sample_labels: ClassVar[tuple[str, ...]]
+    frozen_head: ClassVar[bool] = False  # a head on the frozen base is a serious model here, which others must beat
 
     def __init__(self, labels: Sequence[str], max_chars: int = 2000, fallback_label: str = "") -> None:
         self.labels = tuple(labels)

@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 import sys
-import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,27 +22,33 @@ from typing import Any
 import torch
 
 from feedback.demo import Demo, load_demo
-from feedback.errors import AmendError, BadInput
-from feedback.records import Answer, Example
+from feedback.disk import refuse_full_disk, say
+from feedback.errors import AmendError, BadInput, StorageFull
 from feedback.training_set import Snapshot, read_snapshot
 from model.answering import Answerer, open_version
 from model.card import CARD, Card, read_card
-from model.data import SeedData, load_gold, load_seed
+from model.data import load_seed
 from model.exports import add_foreign
-from model.gate import Slice, run_gate
-from model.gate_report import GateResult
+from model.held import Held
 from model.job import Job
-from model.methods import METHODS
+from model.judging import gate_version, seed_scores
+from model.methods import METHODS, FitSettings
 from model.progress import Progress
-from model.recipe import Parts, Trained, parts_of, retrain, settings_of, train_seed
-from model.report import label_report
+from model.recipe import Parts, Trained, check_learned, parts_of, renamed, retrain, settings_of, train_seed
+from model.refit import HeadAnswerer, answerer_of, refit
+from model.report import part_report
+from model.settings_file import read_settings
+from model.sharing import save_sharing
 from model.task import Task, task_types
+from model.tracking import open_track
 
-__all__ = ["gate_version", "main", "run_job"]
+__all__ = ["main", "run_job"]
 
 
-def run_job(job: Job, demo: Demo, progress: Progress) -> Card:
+def run_job(job: Job, demo: Demo, progress: Progress, held: Held | None = None) -> Card:
     """Do a job: train or take the candidate, gate it against the champion, write the directory. Returns its card.
+
+    `held`: what the process keeps from earlier jobs; None: it has done none.
 
     Raises AmendError in words; whatever it raises, nothing half-written stays behind.
     """
@@ -53,97 +58,158 @@ def run_job(job: Job, demo: Demo, progress: Progress) -> Card:
     out.parent.mkdir(parents=True, exist_ok=True)
     staged = out.with_name(f".{out.name}.{os.getpid()}.partial")
     try:
+        if job.track and job.kind != "added":
+            progress.track = open_track(Path(job.track), demo)
         progress.stage("loading", str(demo.path))
-        task, seed = load_seed(demo)
+        held = held or Held()
+        task, seed, gold = held.data(demo)
         snapshot = read_snapshot(Path(job.snapshot)) if job.snapshot else None
-        parts = parts_of(task, seed, snapshot, load_gold(demo, task))
-        card, candidate = (
-            _added(job, demo, staged) if job.kind == "added" else _trained(job, demo, task, parts, snapshot, staged, progress)
-        )
+        parts = parts_of(task, seed, snapshot, gold)
+        if job.kind == "added":
+            card, candidate = _added(job, demo, staged)
+        elif job.kind == "retrain" and (job.method or demo.training.method) == "head" and not job.from_base:
+            card, candidate = _refitted(job, demo, task, parts, snapshot, staged, progress, held)
+        else:
+            card, candidate = _trained(job, demo, task, parts, snapshot, staged, progress)
         if job.champion:
-            gate = gate_version(task, parts, Path(job.champion), candidate, progress)
+            champion, head = _judges(job, demo, task, parts, candidate, progress, held)
+            anchor = open_version(Path(job.anchor)) if job.anchor else None
+            gate = gate_version(task, parts, champion, candidate, progress, head, anchor)
             card = replace(card, gate=gate.to_dict(), champion_version=job.champion_version)
-        card = replace(card, scores=_scores(task, candidate, seed, progress))
+        card = replace(card, scores=seed_scores(task, candidate, seed, progress))
+        progress.track.ended(card.scores, card.gate, card.verdict)
         progress.stage("saving", str(out))
+        progress.track.keep(staged)
+        if progress.track.problems:
+            card = replace(card, training={**card.training, "untracked": list(progress.track.problems)})
         card.write(staged)
         for file in staged.iterdir():
             file.chmod(0o644)  # safetensors writes for its owner alone; whoever reads the directory may read the files
+        progress.check()  # an app that is gone has an heir by now, perhaps, that does the round anew
         os.rename(staged, out)
+    except Exception as error:
+        refuse_full_disk(error, out.parent)
+        raise
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+        progress.track.close()
     progress.stage("done", f"version {card.number}: {card.verdict}")
     return card
 
 
-def gate_version(task: Task, parts: Parts, champion: Path, candidate: Answerer, progress: Progress) -> GateResult:
-    """Answer the gate's items with both sides and judge. Latency (ms an item, in batches) and size (MB) are shown."""
-    items = [*parts.old, *parts.feedback, *parts.gold]
-    sizes = f"{len(parts.old)} items of the old domain, {len(parts.feedback)} of feedback, {len(parts.gold)} of known truth"
-    progress.stage("gate", sizes, 2 * len(items))
-    judge = open_version(champion)
-    before, slow = _timed(judge, items, progress, 0)
-    after, fast = _timed(candidate, items, progress, len(items))
-    cut, end = len(parts.old), len(parts.old) + len(parts.feedback)
-    shown = {"latency_ms": (slow, fast), "size_mb": (_megabytes(judge), _megabytes(candidate))}
-    return run_gate(
-        task,
-        Slice(parts.old, before[:cut], after[:cut]),
-        Slice(parts.feedback, before[cut:end], after[cut:end]),
-        shown if items else None,
-        gold=Slice(parts.gold, before[end:], after[end:]),
-    )
-
-
-def _timed(
-    answerer: Answerer, items: Sequence[Example], progress: Progress, done: int, chunk: int = 128
-) -> tuple[list[Answer], float]:
-    """Return the answers and the milliseconds that one took."""
-    answers: list[Answer] = []
-    began = time.perf_counter()
-    for start in range(0, len(items), chunk):
-        part = items[start : start + chunk]
-        answers += answerer.answer([e.input for e in part], [{}] * len(part))
-        progress.step(done + len(answers), 2 * len(items), None)
-    return answers, 1000 * (time.perf_counter() - began) / max(1, len(items))
-
-
-def _megabytes(answerer: Answerer) -> float:
-    return float(sum(p.numel() * p.element_size() for p in answerer.model.network.parameters())) / 1e6
+def _judges(
+    job: Job, demo: Demo, task: Task, parts: Parts, candidate: Answerer, progress: Progress, held: Held
+) -> tuple[Answerer, Answerer | None]:
+    """Return who answers for the champion at the gate, and the head on the frozen base that the candidate must beat, if any."""
+    assert job.champion is not None
+    card = read_card(Path(job.champion))
+    if isinstance(candidate, HeadAnswerer):
+        if card.labels != task.labels:
+            return open_version(Path(job.champion)), None
+        own = held.parent(task, Path(job.champion), renamed(task, card), demo)
+        assert own.start is not None
+        return HeadAnswerer(task, own.frozen, own.start), None
+    base = held.base(task, demo) if job.kind == "retrain" else None
+    head = answerer_of(task, refit(task, [base], parts, progress)) if base is not None else None
+    return open_version(Path(job.champion)), head
 
 
 def _trained(
     job: Job, demo: Demo, task: Task, parts: Parts, snapshot: Snapshot | None, staged: Path, progress: Progress
 ) -> tuple[Card, Answerer]:
-    settings = settings_of(demo, job)
-    if job.kind == "retrain" and job.parent:
-        parent = read_card(Path(job.parent))
-        trained = retrain(task, job.parent, parent.rename, parts, settings, progress)
+    settings = _begun(job, demo, parts, progress)
+    if job.kind == "retrain" and job.parent and not job.from_base:
+        trained = retrain(task, job.parent, renamed(task, read_card(Path(job.parent))), parts, settings, progress)
     else:
         trained = train_seed(demo, task, parts, settings, progress)
     progress.stage("saving", str(staged))
     staged.mkdir(parents=True)
     trained.model.network.save_pretrained(staged)
     trained.model.tokenizer.save_pretrained(staged)
-    card = Card(
+    parent = None if job.from_base else job.parent_version
+    card = _card(job, demo, task, snapshot, settings, {**_took(trained), **_dealt(parts)}, trained.interpolation, parent)
+    return card, Answerer(task, trained.model)
+
+
+def _refitted(
+    job: Job, demo: Demo, task: Task, parts: Parts, snapshot: Snapshot | None, staged: Path, progress: Progress, held: Held
+) -> tuple[Card, Answerer]:
+    """Refit the head on what is remembered of the parent's and the base's networks."""
+    settings = _begun(job, demo, parts, progress)
+    assert job.parent is not None
+    parent = Path(job.parent)
+    sources = held.sources(task, parent, renamed(task, read_card(parent)), demo)
+    done = refit(task, sources, parts, progress)
+    progress.track.learned(done.took.steps, done.took.tokens, done.took.loss)
+    frozen, number = done.source.frozen, job.parent_version if done.from_parent else None
+    progress.stage("saving", str(staged))
+    staged.mkdir(parents=True)
+    done.output.put(frozen.layer)
+    shared = save_sharing(frozen, staged, parent.parent)
+    took = {**done.took._asdict(), "seconds": round(done.took.seconds, 2), "examples": len(parts.train)}
+    told = {
+        **took,
+        **_dealt(parts),
+        "below": "the parent's" if done.from_parent else "the base's",
+        "shares_files": shared,
+    }
+    return _card(job, demo, task, snapshot, settings, told, done.interpolation, number), answerer_of(task, done)
+
+
+def _begun(job: Job, demo: Demo, parts: Parts, progress: Progress) -> FitSettings:
+    """Return how to learn, and tell the run's track. Raises BadInput where a retraining would learn nothing."""
+    settings = settings_of(demo, job)
+    told = {"version": job.number, "kind": job.kind, "base": Path(demo.model or demo.base).name, "learns_from": len(parts.train)}
+    progress.track.begin({**settings._asdict(), **told})
+    if job.kind == "retrain":
+        check_learned(parts)
+    return settings
+
+
+def _card(
+    job: Job,
+    demo: Demo,
+    task: Task,
+    snapshot: Snapshot | None,
+    settings: FitSettings,
+    training: dict[str, Any],
+    interpolation: float | None,
+    parent: int | None,
+) -> Card:
+    """Return the card of what was trained. `parent`: whose weights it started from; None: the base's."""
+    return Card(
         number=job.number,
         task=task.name,
         labels=task.labels,
         base=demo.model or demo.base,
         method=settings.method,
-        parent=job.parent_version,
-        passed_over=job.passed_over,
+        parent=parent,
+        passed_over=None if parent is None else job.passed_over,
         kind=job.kind,
         snapshot=snapshot.id if snapshot else None,
         snapshot_sha256=snapshot.sha256 if snapshot else None,
         seed=settings.seed,
-        settings=settings._asdict(),
-        training={**_took(trained), "left_out": parts.left_out},
-        interpolation=trained.interpolation,
+        settings={**settings._asdict(), **_searched(demo, settings)},
+        training=training,
+        interpolation=interpolation,
         fallback_label=task.fallback_label,
         max_chars=task.max_chars,
         trigger=job.trigger,
     )
-    return card, Answerer(task, trained.model)
+
+
+def _searched(demo: Demo, settings: FitSettings) -> dict[str, Any]:
+    """Return where the settings come from, for the card, where a search found them; `changed` names what differs from it since."""
+    if not demo.search.made:
+        return {}
+    changed = [name for name, value in demo.search.found.items() if getattr(demo.training, name, None) != value]
+    other = ["method"] if demo.search.method != settings.method else []
+    return {"search": {**demo.search.model_dump(), "changed": other + changed}}
+
+
+def _dealt(parts: Parts) -> dict[str, int]:
+    """Return how many of what was learned from are seed data, and how many accepted items could not be used."""
+    return {"left_out": parts.left_out, "from_seed": sum(not e.correction_id for e in parts.train)}
 
 
 def _took(trained: Trained) -> dict[str, Any]:
@@ -177,18 +243,6 @@ def _link(source: str, target: str) -> object:
         return shutil.copy2(source, target)
 
 
-def _scores(task: Task, answerer: Answerer, seed: SeedData, progress: Progress) -> dict[str, dict[str, float]]:
-    scores: dict[str, dict[str, float]] = {}
-    for name, examples in (("validation", seed.validation), ("test", seed.test)):
-        if examples:
-            progress.check()
-            answers = answerer.answer([e.input for e in examples], [{}] * len(examples))
-            truth = [e.output for e in examples]
-            outputs = [answer.output for answer in answers]
-            scores[name] = {**task.score(truth, outputs), "items": float(len(examples))}
-    return scores
-
-
 # -- command line ------------------------------------------------------------------------------------------------------
 
 
@@ -208,7 +262,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except (AmendError, OSError) as error:
         progress.stage("failed", str(error))
-        print(f"model.train: {error}", file=sys.stderr)
+        say(f"model.train: {error}")
+        if isinstance(error, StorageFull):
+            return os.EX_IOERR
     except KeyboardInterrupt:
         print("model.train: interrupted; nothing was written", file=sys.stderr)
         return 130
@@ -225,14 +281,16 @@ def _from_command(options: argparse.Namespace, progress: Progress) -> None:
     if bool(options.demo) == bool(options.data):
         raise BadInput("give either --demo TOML, or --data FILE with --task")
     demo = _overridden(load_demo(options.demo) if options.demo else _demo_of(options.data, options.task), options)
-    job = Job(demo=str(demo.path), out=str(options.out.resolve()), method=demo.training.method)
+    out = options.out.resolve()
+    track = options.track.resolve() if options.track else out.parent / "tracking" / out.name
+    job = Job(demo=str(demo.path), out=str(out), method=demo.training.method, track=str(track))
     card = run_job(job, demo, progress)
     task, seed = load_seed(demo)
     answerer = open_version(options.out)
     for name, examples in (("validation", seed.validation), ("test", seed.test)):
         if examples:
             outputs = [a.output for a in answerer.answer([e.input for e in examples], [{}] * len(examples))]
-            print(f"{name}: {len(examples)} items\n{label_report(task, [e.output for e in examples], outputs)}\n")
+            print(part_report(demo, task, name, examples, outputs, answerer.words) + "\n")
     took = card.training
     print(
         f"{options.out}: {took['examples']} examples, {took['seconds']} s on {took['device']} in {took['dtype']}, {torch.get_num_threads()} threads"
@@ -252,7 +310,9 @@ def _overridden(demo: Demo, options: argparse.Namespace) -> Demo:
     names = ("method", "epochs", "learning_rate", "batch_size", "seed", "device", "threads")
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     base = {"base": options.base} if options.base else {}
-    return Demo.model_validate({**demo.model_dump(), **base, "training": {**demo.training.model_dump(), **given}})
+    found = read_settings(options.settings) if options.settings else {}
+    training = {**demo.training.model_dump(), **found.get("training", {}), **given}
+    return Demo.model_validate({**demo.model_dump(), **base, "training": training, "search": found.get("search", demo.search)})
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -262,6 +322,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, help="a data file, instead of a demo")
     parser.add_argument("--task", default="", help="with --data: " + ", ".join(task_types()))
     parser.add_argument("--out", type=Path, help="the version directory to make")
+    parser.add_argument(
+        "--track", type=Path, help="where the run's curves go (default: tracking/NAME beside the version's directory)"
+    )
+    parser.add_argument("--settings", type=Path, help="settings.json of python -m model.search; options given here go first")
     parser.add_argument("--base", default="", help="base model: all-MiniLM-L6-v2, a directory, or a hub name")
     parser.add_argument("--method", choices=METHODS)
     parser.add_argument("--epochs", type=int)

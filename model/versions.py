@@ -10,13 +10,14 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from feedback.errors import BadInput, Conflict, NotFound
 from model.card import CARD, Card, read_card
-from model.exports import FORMATS, add_foreign, export_version
+from model.exports import Export, add_foreign, export_version
+from model.lineage import line
 
 __all__ = ["Card", "Versions", "add_foreign", "as_lines"]
 
@@ -132,11 +133,24 @@ class Versions:
                 if clean is not card:
                     clean.write(self.path_of(card.number))
 
-    def export(self, number: int, out: Path, format: str = "transformers") -> Path:
-        """Write a version as a plain directory with a MODEL_CARD.md; raise BadInput for an unknown format or a full `out`."""
-        if format not in FORMATS:
-            raise BadInput(f"unknown format {format!r}: available are {', '.join(FORMATS)}")
-        return export_version(self.path(number), self.card(number), out)
+    def export(
+        self,
+        number: int,
+        out: Path,
+        format: str = "transformers",
+        beside: Path | None = None,
+        tell: Callable[[str], object] = lambda _: None,
+    ) -> Path:
+        """Write a version as a plain directory with a MODEL_CARD.md; raise BadInput for an unknown format or a full `out`.
+
+        `beside`: the demo's folder, from where its base may be named; `tell` hears how the result was verified, if it was.
+        """
+        cards = {**{card.number: card for card in self.cards()}, number: self.card(number)}
+        descent = tuple(cards[one] for one in line(number, cards) if one in cards)
+        said = export_version(Export(self.path(number), descent, out, format, self.directory.parent / "snapshots", beside))
+        if said:
+            tell(said)
+        return out
 
 
 def summary(card: Card) -> Mapping[str, object]:

@@ -13,7 +13,7 @@ from datetime import timedelta
 from functools import partial
 from typing import NamedTuple
 
-from feedback.desk import Model, answered, check_text
+from feedback.desk import Model, answered, as_shown, check_text
 from feedback.errors import BadInput, Conflict, TooLarge
 from feedback.exchange.annotation import Annotation
 from feedback.exchange.checked import Checked, check_all, check_one, json_text
@@ -187,7 +187,7 @@ class Importer:
                 channel=channel,
                 created=moment,
             )
-            _, shown = self._model.check(prediction.input, prediction.output)
+            shown = as_shown(self._model, prediction.input, prediction.output)
             same, edits = item.output == shown, self._model.edits(shown, item.output)
             rows.append(prediction)
             rows.append(

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from pathlib import Path
 
+import duckdb
+import pandas as pd
 import pytest
 
+from feedback.believing import Believing
 from feedback.caps import CapRule
 from feedback.desk import Desk
-from feedback.records import Visitor, input_hash
+from feedback.records import Review, Visitor, input_hash, new_id
+from feedback.schema import MIGRATIONS
 from feedback.store import Store
 from feedback.training_set import accepted, freeze_accepted, part_of, read_snapshot, weighing_of
 from feedback.weighing import label_pair, weigh
+from tests.feedback.test_believing import say, teach
 
 
 def agree(desk: Desk, text: str, one: Visitor, two: Visitor, label: str = "v2") -> None:
@@ -115,3 +121,74 @@ def test_label_pairs_name_the_commonest_change() -> None:
     assert label_pair(spans((9, 12, "S")), spans((0, 2, "D"), (4, 6, "D"))) == "nothing -> D"
     assert label_pair(spans((0, 2, "D")), spans((0, 2, "D"))) == ""
     assert label_pair(["a", "b"], ["b", "a"]) == ""
+
+
+def accepted_by_policy(store: Store, text: str, truth: str = "v2") -> float:
+    """Let two people whom twelve traps prove correct a text; return the probability with which the policy accepted it."""
+    policy = Believing(store, "choice")
+    teach(store, {"good1": 0.9, "good2": 1.0, "bad": 0.1}, traps=20)
+    for who in ("good1", "good2"):
+        say(store, who, text, truth)
+    made = [review for review in policy.settle() if review.verdict == "accept"]
+    (likely,) = {review.probability for review in made}
+    assert likely is not None
+    return likely
+
+
+def test_what_a_policy_accepted_weighs_its_probability_of_being_right(desk: Desk, store: Store, tmp_path: Path) -> None:
+    """From the verdict to the snapshot's column: accepted at p it weighs p of what a reviewer accepted; the reason says p too."""
+    by_policy, by_person = texts(2, "posterior")
+    likely = accepted_by_policy(store, by_policy)
+    assert 0.9 < likely < 1
+    made = desk.correct(Visitor("u_ann"), desk.predict(Visitor("u_ann"), by_person).id, {"label": "v3"})[0]
+    desk.review("sue", made.id, "accept")
+    snapshot = freeze_accepted(store, tmp_path, CapRule(1, 1, 1))
+    weights = {example.input: example.weight for example in snapshot.train}
+    assert weights == {by_policy: pytest.approx(likely), by_person: 1.0}
+    column = pd.read_parquet(tmp_path / snapshot.id / "examples.parquet").set_index("input")["weight"]
+    assert column[json.dumps(by_policy)] == pytest.approx(likely * column[json.dumps(by_person)])
+    (reason,) = {r["reason"] for r in store.rows("SELECT reason FROM current_corrections WHERE starts_with(reviewer, 'policy:')")}
+    assert f"({likely:.1%} likely" in reason
+
+
+def test_a_reviewer_who_confirms_the_policy_makes_it_weigh_1(desk: Desk, store: Store) -> None:
+    """A person's word outranks the policy's, its probability included; reopened, the policy's weight is back."""
+    (text,) = texts(1, "confirmed")
+    likely = accepted_by_policy(store, text)
+    (example,) = accepted(store)
+    assert example.weight == likely
+    desk.review("sue", example.correction_id, "accept")
+    assert [e.weight for e in accepted(store)] == [1.0]
+    store.add(Review(new_id("r"), example.correction_id, "reopen", None, "sue"))
+    assert [e.weight for e in accepted(store)] == [likely]
+
+
+def test_agreement_knows_no_probability_and_weighs_1(desk: Desk, store: Store) -> None:
+    """Counting heads makes no number: what agreement accepted says none, and weighs what a reviewer's does before the caps."""
+    (text,) = texts(1, "heads")
+    agree(desk, text, Visitor("u_ann"), Visitor("u_bob"))
+    assert {row["probability"] for row in store.rows("SELECT probability FROM reviews")} == {None}
+    assert [e.weight for e in accepted(store)] == [1.0]
+
+
+def test_a_log_of_before_the_probabilities_opens_and_its_acceptances_weigh_1(tmp_path: Path) -> None:
+    """Migration 5 on a log of version 4 with a policy's acceptance in it."""
+    with duckdb.connect(str(tmp_path / "log.duckdb")) as con:
+        con.execute("CREATE TABLE migrations (number INTEGER PRIMARY KEY, name VARCHAR, applied TIMESTAMP)")
+        for migration in MIGRATIONS[:4]:
+            migration.apply(con)
+            con.execute("INSERT INTO migrations VALUES (?, ?, now()::TIMESTAMP)", [migration.number, migration.name])
+        con.execute("""INSERT INTO predictions VALUES ('p', 'ann', '', 0, 'v', 1, '"in"', 'h', '{"label": "a"}', .5, 20.0, false, '', '',
+            TIMESTAMP '2026-05-02 00:00:00')""")
+        con.execute(
+            """INSERT INTO corrections VALUES ('c', 'p', 'ann', '{"label": "b"}', false, '', TIMESTAMP '2026-05-02 01:00:00', 1)"""
+        )
+        con.execute("""INSERT INTO reviews VALUES ('r', 'c', 'accept', NULL, 'policy:reliability', '97.0% likely',
+            TIMESTAMP '2026-05-02 02:00:00')""")
+    with Store(tmp_path) as store:
+        (row,) = store.rows("SELECT status, probability FROM current_corrections")
+        assert row == {"status": "accepted", "probability": None}
+        assert [(e.output, e.weight) for e in accepted(store)] == [({"label": "b"}, 1.0)]
+        store.add(Review("r2", "c", "accept", None, "policy:reliability", probability=0.97))
+        assert [e.weight for e in accepted(store)] == [0.97]
+    assert (tmp_path / "log.before-migration-5.duckdb").exists()

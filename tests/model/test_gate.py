@@ -210,3 +210,23 @@ def test_any_failure_refuses_and_any_doubt_is_undecided() -> None:
     assert verdict_of([checks["pass"], checks["shown"]]) == "passed"
     assert verdict_of([checks["pass"], checks["undecided"]]) == "undecided"
     assert verdict_of([checks["undecided"], checks["fail"]]) == "refused"
+
+
+def test_small_losses_do_not_add_up(task: Task) -> None:
+    """No worse than the champion of today on 400 items: passed; 25 lost against the best champion before (6.25 points; one
+    standard error of 25 discordant items is sqrt(25)/400 = 1.25 points): refused."""
+    old, feedback = _slice(_rights(60, 400), _rights(60, 400)), _slice(_rights(30, 60), _rights(15, 60))
+    assert run_gate(task, old, feedback).verdict == "passed"
+    result = run_gate(task, old, feedback, anchor=_slice(_rights(35, 400), _rights(60, 400)))
+    assert (_check(result, "old_domain").verdict, _check(result, "anchor").verdict, result.verdict) == ("pass", "fail", "refused")
+    assert "best champion before" in _check(result, "anchor").words
+    assert _check(result, "anchor").value == pytest.approx(-25 / 400)
+
+
+@pytest.mark.parametrize(("head_wrong", "verdict"), [(40, "passed"), (25, "refused"), (20, "refused")])
+def test_a_fine_tuned_candidate_must_beat_the_head(task: Task, head_wrong: int, verdict: str) -> None:
+    """A candidate with 25 of 100 wrong against a head on the frozen base with 40 wrong, as many, and fewer."""
+    old, feedback = _slice(_rights(60, 400), _rights(50, 400)), _slice(_rights(30, 60), _rights(15, 60))
+    result = run_gate(task, old, feedback, head=_slice(_rights(head_wrong, 100), _rights(25, 100)))
+    assert result.verdict == verdict
+    assert _check(result, "head").value == pytest.approx((head_wrong - 25) / 100)

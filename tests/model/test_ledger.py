@@ -31,6 +31,13 @@ GATE: dict[str, Any] = {
 }
 
 
+def shown_rounds(**asked: Any) -> Any:
+    """Return what the page asks of a retrainer, its rounds and its offering: one namespace stands for all three."""
+    all_three = SimpleNamespace(**asked)
+    all_three.rounds = all_three.offering = all_three
+    return all_three
+
+
 def card(number: int, gate: dict[str, Any] | None = GATE) -> Card:
     """Return a card that some gate judged."""
     return Card(number=number, task="token_classification", labels=("Disease",), gate=gate, champion_version=1)
@@ -62,7 +69,7 @@ def test_the_page_tells_uses_wear_and_what_got_worse(store: Store, language: str
     """The number of uses is in the words, from MANY on with a warning; the list shows spans as their words."""
     for number in range(2, 2 + MANY):
         ended(store, number, ("c1",))
-    rooms = SimpleNamespace(ledger=lambda c: ledger_of(store, c), weighing=lambda c: {})
+    rooms = shown_rounds(ledger=lambda c: ledger_of(store, c), weighing=lambda c: {})
     versions = SimpleNamespace(card=card)
     say = Words([Path(ROOT) / "model" / "words.toml"]).speaker(language)
     shown = Shown(say, rooms, SimpleNamespace(), versions)  # type: ignore[arg-type]
@@ -81,7 +88,7 @@ def test_the_page_says_that_few_contributors_cannot_be_capped(store: Store, lang
         "weight": 5.5, "before": 9.0, "alike": 2, "contributors": 3, "needed": 20, "few_contributors": True, "met": False,
         "scaled": 1, "over": [{"kind": "contributor", "share": 0.4, "cap": 0.05}, {"kind": "contributor", "share": 0.3, "cap": 0.05}],
     }  # fmt: skip
-    rooms = SimpleNamespace(
+    rooms = shown_rounds(
         ledger=lambda c: None,
         weighing=lambda c: told,
         waiting=lambda: None,

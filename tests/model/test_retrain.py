@@ -415,3 +415,33 @@ def trainer_of(run_id: str) -> psutil.Process:
                 return process
         time.sleep(0.02)
     raise AssertionError(f"no process of {run_id}")
+
+
+def test_every_fifth_retraining_starts_from_the_base(shop: Shop) -> None:
+    """After four candidates of their champions' weights the next is from the base; rounds of the fast lane do not count."""
+    rounds, counts = shop.retrainer().rounds, []
+    for number in range(12):
+        copy = shop.home.runs / "copy"
+        shutil.copytree(shop.versions.path(1), copy)
+        due = rounds.from_base_is_due()
+        counts.append(due)
+        lane = number == 2
+        card = replace(read_card(copy), kind="retrain", parent=None if due or lane else 1, trigger="lane" if lane else "count")
+        card.write(copy)
+        shop.versions.adopt(copy)
+    assert [i for i, due in enumerate(counts) if due] == [5, 10]
+    assert not shop.retrainer(retraining={"from_base_every": 0}).rounds.from_base_is_due()
+
+
+def test_the_gate_looks_back_at_the_best_champion(shop: Shop) -> None:
+    """A champion with a lower validation score than one before it: the job names the better one; the best champion names none."""
+    rounds = shop.retrainer().rounds
+    replace(shop.versions.card(1), scores={"validation": {"main": 0.5}}).write(shop.versions.path(1))
+    for score in (0.9, 0.7):
+        copy = shop.home.runs / "copy"
+        shutil.copytree(shop.versions.path(1), copy)
+        replace(read_card(copy), scores={"validation": {"main": score}}).write(copy)
+        shop.experiments.promote(shop.versions.adopt(copy), "sue")
+    run = TrainingRun("t_any", "started", "", 0, None, "count", "policy:count")
+    assert rounds.job(run, "added", 3, "").anchor == str(shop.versions.path(2))
+    assert rounds.job(replace(run, id="t_other"), "added", 2, "").anchor is None

@@ -88,8 +88,8 @@ def test_an_export_is_a_plain_directory(versions: Versions, tmp_path: Path) -> N
     assert not (out / "card.json").exists()
     with pytest.raises(BadInput, match="exists already"):
         versions.export(2, out)
-    with pytest.raises(BadInput, match="unknown format 'onnx'"):
-        versions.export(2, tmp_path / "other", "onnx")
+    with pytest.raises(BadInput, match="unknown format 'tflite'"):
+        versions.export(2, tmp_path / "other", "tflite")
 
 
 def test_a_new_gate_result_replaces_the_old(versions: Versions, tmp_path: Path) -> None:
