@@ -30,11 +30,11 @@ from model.base import resume
 from model.card import Card
 from model.gold import lay_traps
 from model.job import Job
+from model.making import run_job
 from model.methods import fit
 from model.paired import Paired, paired_counts
 from model.progress import Progress
 from model.recipe import parts_of, settings_of
-from model.train import run_job
 
 RESAMPLES = 4000
 QUIET = Progress(None)

@@ -38,10 +38,10 @@ from model.card import Card
 from model.data import load_seed
 from model.gold import lay_traps
 from model.job import Job
+from model.making import run_job
 from model.paired import paired_counts
 from model.progress import Progress
 from model.task import Task
-from model.train import run_job
 
 ITEMS, TEST = 1000, 800
 SEED_SHARE = 0.15  # of the training file: the demo cuts its own validation (15 %) and test part (12 %) from it

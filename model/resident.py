@@ -23,11 +23,11 @@ from feedback.errors import AmendError, BadInput
 from model.card import read_card
 from model.held import Held
 from model.job import Job
+from model.making import run_job
 from model.process import NICE
 from model.progress import Progress
 from model.recipe import renamed
 from model.refit import remember
-from model.train import run_job
 
 
 class Resident:

@@ -23,6 +23,7 @@ from feedback.demo import load_demo
 from feedback.errors import StorageFull
 from model import train
 from model.job import Job
+from model.making import run_job
 from model.process import RunDirectory
 from model.progress import Progress
 from tests.conftest import ROOT
@@ -110,7 +111,7 @@ def strike(place: str, what: str, runs: Path) -> None:
         said, status = "", 0
         try:
             job = Job.read(run.path / "job.json")
-            train.run_job(job, load_demo(job.demo), Struck(run.progress_file, plan=planned(place, what)))
+            run_job(job, load_demo(job.demo), Struck(run.progress_file, plan=planned(place, what)))
         except StorageFull as error:
             said, status = f"StorageFull: {error}", 1
         except BaseException:  # noqa: BLE001  # the child's outer edge: whatever it is, the test reads it

@@ -20,10 +20,10 @@ from model.batches import model_inputs, specials, tokenize
 from model.card import read_card
 from model.data import load_seed
 from model.job import Job
+from model.making import run_job
 from model.methods import FitSettings, fit
 from model.progress import Progress
 from model.recipe import settings_of
-from model.train import run_job
 from tests.model.test_training import _feedback
 
 peft = pytest.importorskip("peft", reason="the extra 'adapters' is not installed")

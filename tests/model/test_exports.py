@@ -28,10 +28,10 @@ from model.card import Card, read_card
 from model.commands import versions_main
 from model.job import Job
 from model.licence import licence_of, named
+from model.making import run_job
 from model.onnx_export import ONNX_FILE, TOLERANCE, ExportDiffers, OnnxNetwork, verified
 from model.progress import Progress
 from model.scripts import scripts
-from model.train import run_job
 from model.versions import Versions
 from tests.model.test_training import _feedback
 

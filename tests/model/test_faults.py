@@ -20,9 +20,9 @@ from feedback.training_set import accepted, freeze
 from model.answering import open_version
 from model.card import read_card
 from model.job import Job
+from model.making import run_job
 from model.process import RunDirectory
 from model.progress import Progress
-from model.train import run_job
 from tests.conftest import ROOT
 from tests.model.conftest import FRUITS, TOOLS
 from tests.model.struck import PLACES, command, small_files, strike_each

@@ -20,8 +20,8 @@ from model.answering import open_version
 from model.card import read_card
 from model.house import open_house
 from model.job import Job
+from model.making import run_job
 from model.progress import Progress
-from model.train import run_job
 from tests.conftest import ROOT
 from tests.serving import ASKED, THINGS, small_demo
 

@@ -25,11 +25,11 @@ from model.data import load_seed
 from model.gate import Slice, run_gate
 from model.house import open_house
 from model.job import Job
+from model.making import run_job
 from model.paired import paired_counts
 from model.progress import Progress
 from model.serve import Predictor
 from model.task import Task, task_type
-from model.train import run_job
 from model.versions import Versions
 from tests.conftest import ROOT
 from tests.model.conftest import FRUITS

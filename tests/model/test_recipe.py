@@ -16,9 +16,9 @@ from model.card import Card, read_card
 from model.data import load_seed
 from model.job import Job
 from model.lineage import carries_erased, clean_parent
+from model.making import run_job
 from model.progress import Progress
 from model.recipe import renamed, settings_of
-from model.train import run_job
 from tests.model.test_training import _feedback as feedback_in
 
 QUIET = Progress(None)

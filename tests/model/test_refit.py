@@ -16,11 +16,11 @@ from model.answering import open_version
 from model.card import Card
 from model.held import Held
 from model.job import Job
+from model.making import run_job
 from model.progress import Progress
 from model.recipe import Parts
 from model.refit import refit
 from model.sharing import HEAD
-from model.train import run_job
 
 
 def accepted(directory: Path, count: int = 60) -> str:

@@ -26,12 +26,12 @@ from model.base import Model
 from model.data import load_seed
 from model.descent import TrainingFailed
 from model.job import Job
+from model.making import run_job
 from model.paired import Paired
 from model.progress import Progress
 from model.recipe import Parts, parts_of, settings_of, train_seed
 from model.search import main, search
 from model.settings_file import as_toml, read_settings, write_settings
-from model.train import run_job
 from model.trials import LEAST, OutOfTime, Trials, Watch, compared, items_of
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -16,9 +16,9 @@ from model.answering import open_version
 from model.card import Card, read_card
 from model.commands import versions_main
 from model.job import Job
+from model.making import run_job
 from model.progress import Progress
 from model.serve import KEPT, Predictor
-from model.train import run_job
 from model.versions import Versions, as_lines
 
 

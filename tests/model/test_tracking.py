@@ -27,12 +27,12 @@ from feedback.words import Words
 from model.card import Card, read_card
 from model.curves import COLUMNS, CURVES, read_curves
 from model.job import Job
+from model.making import run_job
 from model.plots import Plotted
 from model.process import RunDirectory
 from model.progress import Progress
 from model.services import Service
 from model.tracking import EventFile, Track, open_track
-from model.train import run_job
 from model.versions import Versions
 
 
@@ -195,7 +195,7 @@ def test_a_failing_service_ends_no_training(
         track.add(_Broken())
         return track
 
-    monkeypatch.setattr("model.train.open_track", opened)
+    monkeypatch.setattr("model.making.open_track", opened)
     card = run_job(_job(text_demo, tmp_path), text_demo, Progress(None))
     assert card.training["untracked"] == ["broken: ConnectionError: the server is gone"]
     assert "the training goes on without it" in capfd.readouterr().err

@@ -28,10 +28,10 @@ from model.card import read_card
 from model.data import load_seed
 from model.job import Job
 from model.layers import cached_states, upper_logits
+from model.making import run_job
 from model.methods import FitSettings, TrainingFailed, autocast, device_of, fit, weighted_loss
 from model.progress import Progress
 from model.recipe import interpolated, parts_of, second_place
-from model.train import run_job
 
 QUIET = Progress(None)
 
