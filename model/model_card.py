@@ -176,7 +176,7 @@ def _method(card: Card) -> list[str]:
         f"It took {took.get('seconds', 0):g} s, {took.get('steps', 0)} steps and {took.get('tokens', 0)} tokens on "
         f"{took.get('device', '?')} in {took.get('dtype', '?')}.",
         mixed,
-        "A search found these settings (python -m model.search)." if "search" in card.settings else "",
+        "A search found these settings (python -m model.search)." if _found(card) else "",
         "The low-rank adapters are merged into the weights." if card.method == "lora" else "",
     ]
 
@@ -250,3 +250,9 @@ def _limits(card: Card, tokenizer: Any, licence: Licence) -> list[str]:
         else "",
         "- Its scores hold for texts like those it was tested on.",
     ]
+
+
+def _found(card: Card) -> bool:
+    """Whether a search found settings that this version was trained with; one whose defaults stayed found none."""
+    search = card.settings.get("search")
+    return isinstance(search, dict) and bool(search.get("found"))

@@ -98,8 +98,8 @@ class Shown:
         title = self._t(
             "models.gate_title", version=number, champion=card.champion_version, verdict=self._t(f"models.verdict.{card.verdict}")
         )
-        lines = [title, *card.gate_words(), *self._ledger(card), *self._weighing(card), *self._erased(card), *untracked]
-        return "\n".join(lines)
+        lines = [title, *card.gate_words(), *self._ledger(card), *self._weighing(card), *self._origin(card), *self._erased(card)]
+        return "\n".join([*lines, *untracked])
 
     def worse(self, number: int | None) -> pd.DataFrame:
         """Return the items that a version answers worse than its champion did, those that lost most first; often empty."""
@@ -118,6 +118,10 @@ class Shown:
             return []
         lines = [self._t("models.ledger", **ledger._asdict())]
         return [*lines, self._t("models.worn", uses=ledger.uses)] if ledger.uses >= MANY else lines
+
+    def _origin(self, card: Card) -> list[str]:
+        """Say of a retrained version whose weights it started from, where that is not the champion of its time."""
+        return [self._t("models.from_base")] if card.kind == "retrain" and card.parent is None else []
 
     def _erased(self, card: Card) -> list[str]:
         """Say what a version has to do with feedback that was erased: that it learned from it, or why it started elsewhere."""
