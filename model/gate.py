@@ -30,7 +30,8 @@ visitors cannot write: accepted lies make a poisoned candidate look good on the 
 FEEDBACK_SEEN = 0.02
 """Feedback slice: where the set can see 2 points and the candidate is not better, it fails; a coarser set is undecided."""
 CLASS_MARGIN = 0.02
-"""Each class: no worse than 2 points, or 1 standard error where that is more."""
+"""Each class: no worse than 2 points, or so many standard errors where that is more: see class_errors."""
+CLASS_ERRORS = 2.0
 CLASS_LEAST = 5
 """Each class: with fewer true items of it a class is not judged, but said to be unseen."""
 WORSE_SHARE = 0.05
@@ -206,8 +207,19 @@ def _head(pairs: Paired, random: np.random.Generator) -> list[Check]:
     return [Check("head", difference, p, 0.0, "pass" if difference > 0 else "fail", len(pairs), words)]
 
 
+def class_errors(classes: int) -> float:
+    """Return how many standard errors a class may lose where so many are judged: 1 for one, at most CLASS_ERRORS.
+
+    As many as keep an equal candidate from failing any class more often than it fails one class at 1 standard error
+    (Bonferroni's inequality). At 1 standard error each, a single lost item of any of 77 classes refused every candidate.
+    """
+    return float(min(CLASS_ERRORS, norm.isf(norm.sf(1.0) / max(1, classes))))
+
+
 def _classes(pairs: Paired) -> list[Check]:
     checks = []
+    judged = sum(int(pairs.of_label(label).champion[:, [0, 2]].sum()) >= CLASS_LEAST for label in pairs.labels)
+    errors = class_errors(judged)
     for label in pairs.labels:
         one = pairs.of_label(label)
         seen = int(one.champion[:, [0, 2]].sum())
@@ -216,7 +228,7 @@ def _classes(pairs: Paired) -> list[Check]:
             checks.append(Check(f"class:{label}", None, None, None, "shown", seen, words))
             continue
         difference, error = one.difference(), one.standard_error()
-        margin = -max(CLASS_MARGIN, error)
+        margin = -max(CLASS_MARGIN, errors * error)
         verdict: CheckVerdict = "pass" if difference >= margin else "fail"
         words = f"Class {label}: {points(difference)} points of F1 on {seen} of it (at least {points(margin)})."
         checks.append(Check(f"class:{label}", difference, None, margin, verdict, seen, words))

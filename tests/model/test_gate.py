@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import bootstrap, norm
 
 from feedback.records import Answer, Example
-from model.gate import Slice, run_gate
+from model.gate import Slice, class_errors, run_gate
 from model.gate_report import Check, CheckVerdict, GateResult, verdict_of
 from model.paired import Paired, calibration_error, paired_counts
 from model.task import Task, task_type
@@ -130,6 +130,22 @@ def test_a_spoilt_class_is_refused() -> None:
     assert _check(result, "class:a").verdict == "fail"
     assert _check(result, "class:d").verdict == "pass"
     assert _check(result, "old_domain").verdict == "pass"
+
+
+def test_classes_are_judged_together() -> None:
+    """One class may lose 1 standard error; of two each 1.4 (the normal tail of 1 halved: isf(.1587 / 2) = 1.409); of many 2, so
+    that one lost item of 77 classes does not refuse and five do: 5 lost, none gained is sqrt(5) = 2.2 standard errors."""
+    assert class_errors(1) == pytest.approx(1.0)
+    assert class_errors(2) == pytest.approx(1.409, abs=1e-3)
+    assert class_errors(77) == 2.0
+    labels = [f"c{i}" for i in range(20)]
+    task = task_type("text_classification")(labels)
+    examples = [Example(str(i), {"label": labels[i % 20]}) for i in range(400)]
+    right = [Answer(e.output, 0.9) for e in examples]
+    for lost, verdict in ((1, "pass"), (5, "fail")):
+        wrong = [i for i in range(400) if i % 20 == 0][:lost]
+        candidate = [Answer({"label": "c1"}, 0.9) if i in wrong else one for i, one in enumerate(right)]
+        assert _check(run_gate(task, Slice(examples, right, candidate), EMPTY), "class:c0").verdict == verdict
 
 
 def test_mcnemar_is_exact(task: Task) -> None:
