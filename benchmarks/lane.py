@@ -1,8 +1,8 @@
 """The fast lane on BANKING77: seconds from the review that accepts the deciding correction to an answer by the challenger.
 
 `python benchmarks/lane.py --data ../shared/data/banking77` serves the real app with 1,000 and with all of the training utterances
-as seed (method head), of five intents no more than three each: what visitors then teach. A thousand other utterances are the
-gate's old domain. Contributors' corrections come through the HTTP routes, a reviewer accepts them; with the last one the clock
+as seed (method head), of five intents no more than three each: what visitors then teach, one correction beside one utterance of another
+intent, as people do who mostly confirm. A thousand other utterances are the gate's old domain. Contributors' corrections come through the HTTP routes, a reviewer accepts them; with the last one the clock
 starts, and new visitors ask until one is answered by the lane's challenger (lane_s). Then the same accepted feedback goes the usual
 way, a training process of its own with the same method (process_s: POST to its verdict). `refit_s` is the head's refit alone, on
 remembered features, choosing included; `told_s` is what the log tells of lane_s (GET /api/v1/lane). Accuracies are of the sealed tests.
@@ -42,7 +42,10 @@ def rows_of(file: Path) -> Rows:
 
 
 def parted(data: Path, seed_size: int) -> tuple[Rows, Rows, Rows]:
-    """Return (seed, stream, validation): the stream is what the seed lacks of five intents. seed_size 0: all but the validation."""
+    """Return (seed, stream, validation): the stream is what the seed lacks of five intents, and as many of others, in turns.
+
+    seed_size 0: all that is left.
+    """
     rows = rows_of(data / "train.csv")
     random.Random(1).shuffle(rows)
     taught = set(random.Random(2).sample(sorted({label for _, label in rows}), TAUGHT))
@@ -54,7 +57,8 @@ def parted(data: Path, seed_size: int) -> tuple[Rows, Rows, Rows]:
         (stream if label in taught and taken[label] > KNOWN else seed).append((text, label))
     rare = [row for row in seed if row[1] in taught]
     rest = [row for row in seed if row[1] not in taught]
-    validation, rest = rest[:JUDGING], rest[JUDGING:]
+    validation, known, rest = rest[:JUDGING], rest[JUDGING : JUDGING + len(stream)], rest[JUDGING + len(stream) :]
+    stream = [row for pair in zip(stream, known, strict=True) for row in pair]
     return rare + (rest[: max(0, seed_size - len(rare))] if seed_size else rest), stream, validation
 
 
