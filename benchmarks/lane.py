@@ -1,11 +1,12 @@
 """The fast lane on BANKING77: seconds from the review that accepts the deciding correction to an answer by the challenger.
 
 `python benchmarks/lane.py --data ../shared/data/banking77` serves the real app with 1,000 and with all of the training utterances
-as seed (method head), of five intents no more than three each: what visitors then teach, one correction beside one utterance of another
-intent, as people do who mostly confirm. A thousand other utterances are the gate's old domain. Contributors' corrections come through the HTTP routes, a reviewer accepts them; with the last one the clock
-starts, and new visitors ask until one is answered by the lane's challenger (lane_s). Then the same accepted feedback goes the usual
-way, a training process of its own with the same method (process_s: POST to its verdict). `refit_s` is the head's refit alone, on
-remembered features, choosing included; `told_s` is what the log tells of lane_s (GET /api/v1/lane). Accuracies are of the sealed tests.
+as seed (method head), of five intents no more than three each: what visitors then teach, one correction beside one utterance of
+another intent, as people do who mostly confirm. A thousand other utterances are the gate's old domain. Everything comes through the
+HTTP routes, a reviewer accepts it; with the last review of a round the clock starts, and new visitors ask until one is answered by the
+lane's challenger (lane_s). Then the same accepted feedback goes the usual way, a training process of its own with the same method
+(process_s: POST to its verdict). `refit_s` is the head's refit alone, on remembered features, choosing included; `told_s` is what the
+log tells of lane_s (GET /api/v1/lane). Accuracies are of the sealed tests.
 """
 
 from __future__ import annotations
