@@ -61,7 +61,8 @@ def _snapshot(tmp_path: Path) -> Path:
 
 
 def test_tensorboard_reads_a_run(text_demo: Demo, tmp_path: Path) -> None:
-    """Loss, rate and tokens by step, scores, settings and the end are there for TensorBoard's own reader; the rate ends near 0."""
+    """Loss, rate and tokens by step, scores, settings and the end are there for TensorBoard's own reader;
+    the rate has begun to fall by the end."""
     card = run_job(_job(text_demo, tmp_path), text_demo, Progress(None))
     seen = _seen(tmp_path / "tracking" / "v1")
     losses, rates, tokens = (seen.Scalars(f"train/{name}") for name in ("loss", "learning_rate", "tokens"))
@@ -69,7 +70,7 @@ def test_tensorboard_reads_a_run(text_demo: Demo, tmp_path: Path) -> None:
     assert [event.step for event in losses] == [*range(10, steps, 10), steps]
     assert losses[-1].value == pytest.approx(card.training["loss"])
     assert tokens[-1].value == card.training["tokens"]
-    assert 0 < rates[-1].value < 0.1 * text_demo.training.learning_rate < rates[0].value <= text_demo.training.learning_rate
+    assert 0 < rates[-1].value < 0.3 * text_demo.training.learning_rate < rates[0].value <= text_demo.training.learning_rate
     assert seen.Scalars("test/main")[0].value == pytest.approx(card.scores["test"]["main"])
     assert "| method | full |" in _words(seen, "settings")
     assert {"_hparams_/experiment", "_hparams_/session_start_info"} <= set(seen.PluginTagToContent("hparams"))
