@@ -142,7 +142,17 @@ CREATE TABLE erasures (
     id VARCHAR PRIMARY KEY, author VARCHAR NOT NULL, "rows" BIGINT NOT NULL, versions JSON NOT NULL, created TIMESTAMP NOT NULL);
 """
 
-_VIEWS_OF_4 = """
+_REVIEWS_OF_4 = """CREATE VIEW current_reviews AS
+    SELECT r.* FROM reviews r LEFT JOIN (
+        SELECT correction_id, max(created) AS reopened FROM reviews WHERE verdict = 'reopen' GROUP BY correction_id) o
+        ON o.correction_id = r.correction_id
+    WHERE r.verdict <> 'reopen' AND (o.reopened IS NULL OR starts_with(r.reviewer, 'policy:') OR r.created > o.reopened)
+    QUALIFY row_number() OVER (PARTITION BY r.correction_id
+        ORDER BY (NOT starts_with(r.reviewer, 'policy:')) DESC, r.created DESC, r.rowid DESC) = 1;
+"""
+
+_VIEWS_OF_4 = (
+    """
 CREATE VIEW current_traps AS
     SELECT * FROM traps QUALIFY row_number() OVER (PARTITION BY input_hash ORDER BY created DESC, rowid DESC) = 1;
 CREATE VIEW current_blocks AS
@@ -150,14 +160,9 @@ CREATE VIEW current_blocks AS
 DROP VIEW current_corrections;
 DROP VIEW current_reviews;
 -- A person who reopens gives the word back to the policy: what people said before counts no more.
-CREATE VIEW current_reviews AS
-    SELECT r.* FROM reviews r LEFT JOIN (
-        SELECT correction_id, max(created) AS reopened FROM reviews WHERE verdict = 'reopen' GROUP BY correction_id) o
-        ON o.correction_id = r.correction_id
-    WHERE r.verdict <> 'reopen' AND (o.reopened IS NULL OR starts_with(r.reviewer, 'policy:') OR r.created > o.reopened)
-    QUALIFY row_number() OVER (PARTITION BY r.correction_id
-        ORDER BY (NOT starts_with(r.reviewer, 'policy:')) DESC, r.created DESC, r.rowid DESC) = 1;
-CREATE VIEW current_corrections AS
+"""
+    + _REVIEWS_OF_4
+    + """CREATE VIEW current_corrections AS
     SELECT c.id, c.prediction_id, c.contributor, p.input, p.input_hash, p.output AS shown, c.output AS proposed,
         CASE WHEN r.verdict = 'amend' THEN r.output ELSE c.output END AS output,
         CASE WHEN w.correction_id IS NOT NULL THEN 'withdrawn'
@@ -172,6 +177,7 @@ CREATE VIEW current_corrections AS
     LEFT JOIN current_reviews r ON r.correction_id = c.id
     LEFT JOIN withdrawals w ON w.correction_id = c.id;
 """
+)
 
 
 def _fourth(con: duckdb.DuckDBPyConnection) -> None:
@@ -179,17 +185,13 @@ def _fourth(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(_VIEWS_OF_4)
 
 
-_VIEWS_OF_5 = """
+_VIEWS_OF_5 = (
+    """
 DROP VIEW current_corrections;
 DROP VIEW current_reviews;
-CREATE VIEW current_reviews AS
-    SELECT r.* FROM reviews r LEFT JOIN (
-        SELECT correction_id, max(created) AS reopened FROM reviews WHERE verdict = 'reopen' GROUP BY correction_id) o
-        ON o.correction_id = r.correction_id
-    WHERE r.verdict <> 'reopen' AND (o.reopened IS NULL OR starts_with(r.reviewer, 'policy:') OR r.created > o.reopened)
-    QUALIFY row_number() OVER (PARTITION BY r.correction_id
-        ORDER BY (NOT starts_with(r.reviewer, 'policy:')) DESC, r.created DESC, r.rowid DESC) = 1;
-CREATE VIEW current_corrections AS
+"""
+    + _REVIEWS_OF_4
+    + """CREATE VIEW current_corrections AS
     SELECT c.id, c.prediction_id, c.contributor, p.input, p.input_hash, p.output AS shown, c.output AS proposed,
         CASE WHEN r.verdict = 'amend' THEN r.output ELSE c.output END AS output,
         CASE WHEN w.correction_id IS NOT NULL THEN 'withdrawn'
@@ -204,6 +206,7 @@ CREATE VIEW current_corrections AS
     LEFT JOIN current_reviews r ON r.correction_id = c.id
     LEFT JOIN withdrawals w ON w.correction_id = c.id;
 """
+)
 
 
 def _fifth(con: duckdb.DuckDBPyConnection) -> None:

@@ -25,7 +25,7 @@ from model.methods import FitSettings
 from model.progress import Progress
 from model.recipe import Parts, Trained, check_learned, parts_of, renamed, retrain, settings_of, train_seed
 from model.refit import HeadAnswerer, answerer_of, refit
-from model.sharing import save_sharing
+from model.sharing import link_or_copy, save_sharing
 from model.task import Task
 from model.tracking import open_track
 
@@ -212,17 +212,9 @@ def _added(job: Job, demo: Demo, staged: Path) -> tuple[Card, Answerer]:
         card = replace(read_card(staged), number=job.number, trigger=job.trigger)
     else:
         card = read_card(candidate)
-        shutil.copytree(candidate, staged, copy_function=_link)
+        shutil.copytree(candidate, staged, copy_function=link_or_copy)
         if job.trigger != "gate":  # from another home: its lineage means nothing here
             card = replace(
                 card, number=job.number, kind="added", parent=None, snapshot=None, source=str(candidate), trigger=job.trigger
             )
     return card, open_version(staged)
-
-
-def _link(source: str, target: str) -> object:
-    try:
-        os.link(source, target)
-        return target
-    except OSError:  # another file system
-        return shutil.copy2(source, target)

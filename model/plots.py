@@ -9,6 +9,7 @@ import pandas as pd
 from feedback.experiments import Experiments
 from feedback.words import Say
 from model.curves import read_curves
+from model.lineage import line
 from model.retrain import Retrainer
 from model.versions import Card, Versions
 
@@ -66,11 +67,11 @@ class Plotted:
         return pd.concat(lines, ignore_index=True), words
 
     def _scores(self) -> tuple[pd.DataFrame, list[str]]:
-        line = champion_line(self._experiments.champion, {card.number: card for card in self._versions.cards()})
+        shown = champion_line(self._experiments.champion, {card.number: card for card in self._versions.cards()})
         rows = [
             (str(card.number), card.scores[part]["main"], self._t(f"models.curve.{part}"))
             for part in _PARTS
-            for card in line
+            for card in shown
             if "main" in card.scores.get(part, {})
         ]
         table = pd.DataFrame(rows, columns=list(SCORE)).astype({"version": "str", "score": "float64", "part": "str"})
@@ -80,9 +81,4 @@ class Plotted:
 
 def champion_line(champion: int, cards: dict[int, Card]) -> list[Card]:
     """Return the champion's card and those it descends from, oldest first; those that are gone from the disk end the line."""
-    line: list[Card] = []
-    number: int | None = champion
-    while number in cards and cards[number] not in line:
-        line.append(cards[number])
-        number = line[-1].parent
-    return line[::-1]
+    return [cards[number] for number in reversed(line(champion, cards)) if number in cards]

@@ -55,12 +55,9 @@ class HeadAnswerer(Answerer):
     def logits(self, inputs: Sequence[Json]) -> tuple[list[Encoded], list[np.ndarray]]:
         """Return tokens and logits of whole inputs, columns in the order of the task's config labels."""
         with self._lock:
-            tokenizer = self.model.tokenizer
-            encodings = tokenize(tokenizer, [text_of(value) for value in inputs])
-            around = specials(tokenizer)
-            states = self._frozen.inputs([ids for encoded in encodings for ids in window_ids(encoded, around)])
+            encodings, states = _remembered(self._frozen, inputs)
             out = [state.astype(np.float32) @ self._output.weight.T + self._output.bias for state in states]
-        return encodings, merged(encodings, out, len(around.before))
+            return encodings, merged(encodings, out, len(specials(self.model.tokenizer).before))
 
 
 def refit(task: Task, sources: Sequence[Source], parts: Parts, progress: Progress) -> Refitted:
@@ -104,8 +101,13 @@ def answerer_of(task: Task, refitted: Refitted) -> HeadAnswerer:
 
 def remember(frozen: Frozen, inputs: Sequence[Json], check: Callable[[], None]) -> None:
     """Compute what flows into the head for these inputs, so that the next round need not. `check` may raise to end it."""
-    around = specials(frozen.model.tokenizer)
     for start in range(0, len(inputs), 8 * BATCH):
         check()
-        encodings = tokenize(frozen.model.tokenizer, [text_of(value) for value in inputs[start : start + 8 * BATCH]])
-        frozen.inputs([ids for encoded in encodings for ids in window_ids(encoded, around)])
+        _remembered(frozen, inputs[start : start + 8 * BATCH])
+
+
+def _remembered(frozen: Frozen, inputs: Sequence[Json]) -> tuple[list[Encoded], list[np.ndarray]]:
+    """Return the inputs' tokens, and what flows into the head for each of their windows."""
+    encodings = tokenize(frozen.model.tokenizer, [text_of(value) for value in inputs])
+    around = specials(frozen.model.tokenizer)
+    return encodings, frozen.inputs([ids for encoded in encodings for ids in window_ids(encoded, around)])

@@ -73,10 +73,16 @@ def _with(others: Path, digest: str) -> Path | None:
 
 def _linked(source: Path, target: Path) -> bool:
     try:
-        os.link(source, target)
-    except OSError:  # a file system without links: the bytes are copied
-        try:
-            shutil.copy2(source, target)
-        except FileNotFoundError:  # removed meanwhile
-            return False
+        link_or_copy(str(source), str(target))
+    except FileNotFoundError:  # removed meanwhile
+        return False
     return True
+
+
+def link_or_copy(source: str, target: str) -> object:
+    """Make target a hard link of source, or a copy where the file system has no links."""
+    try:
+        os.link(source, target)
+        return target
+    except OSError:
+        return shutil.copy2(source, target)
