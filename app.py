@@ -12,7 +12,6 @@ os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
 import argparse
 import contextlib
 import json
-import logging
 import sys
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -20,13 +19,13 @@ from html import escape
 from pathlib import Path
 
 import gradio as gr
-import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi_offline import FastAPIOffline
 
 import analysis.panel
 import analysis.routes
+import feedback.conditions_panel
 import feedback.contributors_panel
 import feedback.exchange_panel
 import feedback.panel
@@ -36,7 +35,7 @@ import model.panel
 import model.routes
 from analysis.reader import Reader
 from analysis.replaying import Replayer
-from feedback import health, identity, login, problems
+from feedback import condition_routes, health, identity, log_lines, login, metrics_routes, problems
 from feedback.autopilot import Autopilot
 from feedback.client import home_of
 from feedback.contributors_panel import Room
@@ -46,7 +45,9 @@ from feedback.errors import AmendError, Unauthorised
 from feedback.experiment_routes import declare, perform
 from feedback.home import write_atomically
 from feedback.identity import visitor_of
+from feedback.request_log import RequestLog
 from feedback.staff import OWNER
+from feedback.stopping import Server
 from feedback.words import LANGUAGES, Words
 from model.house import House, open_house
 
@@ -77,11 +78,16 @@ def create_app(house: House) -> FastAPI:
     )
     problems.install(app)
     identity.install(app, home=house.home, staff=house.staff, demo=demo)
+    mounts = [path + page for path in LANGUAGE_PATHS.values() for page in ("", "/studio")]
+    app.add_middleware(RequestLog, meter=house.meter, trusted=demo.server.trusted_proxies, mounts=mounts)
     app.include_router(
         health.router(
-            demo.name, house.home.identity, house.store, house.experiments, lambda version: version in house.predictor.loaded()
+            demo.name, house.home.identity, house.store, house.experiments,
+            lambda version: version in house.predictor.loaded(), house.meter.pending,
         )
-    )
+    )  # fmt: skip
+    app.include_router(metrics_routes.router(house.meter.registry, demo.server.metrics_from))
+    app.include_router(condition_routes.router(house.conditions, words))
     for router in house.room.routers(house.predictor.task.widget):
         app.include_router(router)
     app.include_router(model.routes.router(house.retrainer, house.experiments, house.versions, house.cleaner, house.lane))
@@ -125,6 +131,7 @@ def _studio(house: House, language: str, reader: Reader, people: Room) -> gr.Blo
             f'<a href="{up}{LANGUAGE_PATHS[language].lstrip("/")}">{escape(say("studio.page"))}</a>'
             f'<button type="submit">{escape(say("login.out"))}</button></form>'
         )
+        feedback.conditions_panel.build(house.conditions, house.words, language, _staff)
         with gr.Tab(say("studio.review")):
             feedback.contributors_panel.banner(people.alarms, house.words, language, _staff)
             feedback.review_panel.build(
@@ -163,7 +170,10 @@ def _studio(house: House, language: str, reader: Reader, people: Room) -> gr.Blo
                 language=language,
             )
         with gr.Tab(say("studio.models")):
-            model.panel.build(say, house.retrainer, house.experiments, house.versions, house.lane, author_of=_staff)
+            model.panel.build(
+                say, house.retrainer, house.experiments, house.versions, house.lane,
+                author_of=_staff, engines=house.predictor.engines,
+            )  # fmt: skip
     return blocks
 
 
@@ -187,11 +197,13 @@ def main(argv: list[str] | None = None) -> int:
     """Serve a demo until it is stopped; return the exit status."""
     parser = argparse.ArgumentParser(prog="python app.py", description=__doc__)
     parser.add_argument("demo", nargs="?", type=Path, default=HERE / "demos" / "disease.toml", help="the demo's TOML file")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=7860)
+    # Gradio's own variables: a Space sets them, and without them its app could not be reached.
+    parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
+    parser.add_argument("--port", type=int, default=os.environ.get("GRADIO_SERVER_PORT", "7860"))
     parser.add_argument("--home", type=Path, default=None, help="where all that is written goes (default: var/NAME)")
+    parser.add_argument("--log-format", choices=log_lines.FORMS, default=None, help="default: text on a terminal, else json")
     arguments = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    log_lines.set_up(arguments.log_format)
     try:
         demo = load_demo(arguments.demo)
         house = open_house(demo, home_of(demo.path, arguments.home), Words(WORDS))
@@ -208,15 +220,7 @@ def main(argv: list[str] | None = None) -> int:
     house.staff.owner_token()
     write_atomically(house.home.running_file, json.dumps({"url": url, "pid": os.getpid()}))
     print(f"{demo.name} is served at {url}/ — the studio at {url}/studio/, the API at {url}/api/docs", flush=True)
-    config = uvicorn.Config(
-        create_app(house),
-        host=arguments.host,
-        port=arguments.port,
-        proxy_headers=False,
-        log_level="warning",
-        timeout_graceful_shutdown=5,
-    )
-    uvicorn.Server(config).run()
+    Server(create_app(house), arguments.host, arguments.port).run()
     return 0
 
 

@@ -212,7 +212,7 @@ def _read(file: Path) -> dict[str, Alarm]:
     try:
         rows = json.loads(file.read_text(encoding="utf-8"))
         return {str(row["id"]): _alarm(row) for row in rows}
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise LogBroken(f"{file}: not the alarms as this app writes them; move it away to start without: {error}") from error
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, Field
 
+from feedback.admission import Admission
 from feedback.asking import Asking
 from feedback.routes import Body, VisitorOf, json_only
 
@@ -25,8 +26,8 @@ class OpinionOut(BaseModel):
     notes: list[str] = Field(default_factory=list)
 
 
-def router(asking: Asking) -> APIRouter:
-    """Return the route. It names neither variant nor version, and not why a text was chosen."""
+def router(asking: Asking, admission: Admission) -> APIRouter:
+    """Return the route; `admission` is the desk's. It names neither variant nor version, and not why a text was chosen."""
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(json_only)], tags=["visitors"])
 
     @api.post(
@@ -36,8 +37,8 @@ def router(asking: Asking) -> APIRouter:
         response_model=OpinionOut,
         responses={204: {"description": "Nothing waits for you"}},
     )
-    def ask(_: NextIn, who: VisitorOf) -> Any:
-        made = asking.next(who)
+    async def ask(_: NextIn, who: VisitorOf) -> Any:
+        made = await admission.run(asking.next, who)
         if made is None:
             return Response(status_code=204)
         return OpinionOut(id=made.id, input=made.input, output=made.output, confidence=made.confidence, notes=list(made.notes))

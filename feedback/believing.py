@@ -9,17 +9,15 @@ two, or one whom the traps prove. While too few traps were answered, agreement (
 from __future__ import annotations
 
 import json
-import logging
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from feedback import consensus, span_consensus
 from feedback.acceptance import Agreement, Opinion, blocked_contributors
-from feedback.errors import AmendError
-from feedback.heard import Heard, answers, records
+from feedback.heard import TRAP_ANSWERS, Heard, answers, records
+from feedback.noted import Noted
 from feedback.records import Json, Review, Trap, Verdict, new_id
 from feedback.reliability import Reliability, TrustRule
 from feedback.store import Store
@@ -27,8 +25,7 @@ from feedback.threshold import Bin, Threshold, ThresholdRule, calibration, suppo
 from feedback.unanimous import changes, known_traps
 
 POLICY = "policy:reliability"
-_LOG = logging.getLogger(__name__)
-_REST = 4.0  # times as long as a judging took, until the next: a long log takes a fifth of a core at most
+_SOME = 1000  # inputs; for more at once everything is judged
 
 Kind = Literal["choice", "spans"]
 """How a task's outputs are compared: one label, or spans; the name of its widget."""
@@ -57,6 +54,15 @@ class Standing(NamedTuple):
         return frozenset(name for name, found in self.contributors.items() if found.trusted)
 
 
+class _Basis(NamedTuple):
+    """What, if it changes, may change the verdict on an input of which nothing new was said."""
+
+    trap_answers: int
+    traps: int
+    blocks: int
+    rewrites: int
+
+
 class Believing:
     """Judges the whole log, when asked or some moments after something was said. Safe to use from many threads."""
 
@@ -66,44 +72,23 @@ class Believing:
         self._agreement = Agreement(agree)
         self._rule = ThresholdRule(target=precision)
         self._trust = TrustRule()
-        self._pause = pause
         self._lock = threading.Lock()
-        self._heard = threading.Event()
-        self._ended = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._basis: _Basis | None = None  # of the last judging of everything, where agreement decided
+        self._noted = Noted(self._settle_heard, pause, "believing", "answers could not be judged")
 
     # -- when ------------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
         """Judge by itself from now on, some moments after each answer."""
-        self._thread = threading.Thread(target=self._watch, name="believing", daemon=True)
-        self._thread.start()
-        self._heard.set()
+        self._noted.begin()
 
     def close(self) -> None:
         """Stop judging by itself."""
-        self._ended.set()
-        self._heard.set()
-        if self._thread:
-            self._thread.join()
+        self._noted.close()
 
     def heard(self, input_hash: str, input_json: str) -> None:
-        """Take note that something was said of an input: the log is judged some moments later."""
-        self._heard.set()
-
-    def _watch(self) -> None:
-        took = 0.0
-        while True:
-            self._heard.wait()
-            if self._ended.wait(max(self._pause, _REST * took)):
-                return
-            self._heard.clear()
-            began = time.monotonic()
-            try:
-                self.settle()
-            except AmendError as error:  # the thread's outer edge: what is said next tries again
-                _LOG.warning("answers could not be judged: %s", error)
-            took = time.monotonic() - began
+        """Take note that something was said of an input: it is judged some moments later."""
+        self._noted.note(input_hash)
 
     # -- what ------------------------------------------------------------------------------------------------------
 
@@ -113,26 +98,46 @@ class Believing:
         Items that became traps, or are none any more, change who is believed: then it judges once more.
         """
         with self._lock:
+            basis = self._look()
             reviews, traps_changed = self._settle_once()
+            self._basis = None if traps_changed or basis.trap_answers >= self._rule.few else basis
             return [*reviews, *self._settle_once()[0]] if traps_changed else reviews
 
-    def _settle_once(self) -> tuple[list[Review], bool]:
+    def _settle_heard(self, hashes: frozenset[str]) -> list[Review]:
+        """Judge what was said since: where agreement decides, an input is judged for itself, and the others stand as they are."""
+        with self._lock:
+            alone = self._basis is not None and len(hashes) <= _SOME and self._basis == self._look()
+            if alone:
+                return self._settle_once(hashes)[0]
+        return self.settle()
+
+    def _look(self) -> _Basis:
+        (row,) = self._store.rows(
+            f"""SELECT (SELECT count(*) FROM ({TRAP_ANSWERS})) AS trap_answers, (SELECT count(*) FROM traps) AS traps,
+                (SELECT count(*) FROM blocks) AS blocks"""
+        )
+        return _Basis(row["trap_answers"], row["traps"], row["blocks"], self._store.rewrites)
+
+    def _settle_once(self, hashes: frozenset[str] | None = None) -> tuple[list[Review], bool]:
         blocked = blocked_contributors(self._store)
-        heard = answers(self._store)
+        heard = answers(self._store, hashes)
         believed = [answer for answer in heard if answer.contributor not in blocked]
-        standing, likeliest = self._judge(believed)
-        reviews = self._verdicts(believed, standing, likeliest)
+        if (
+            hashes is not None or _trap_answers(believed) < self._rule.few
+        ):  # agreement decides: what nobody goes by is not computed
+            reviews, traps = self._agreed(believed), []
+        else:
+            standing, likeliest = self._judge(believed)
+            reviews = self._verdicts(believed, standing, likeliest)
+            traps = self._traps(believed, standing, likeliest)
         for answer in heard:  # a block is not given away: they read the same as where nobody agrees
             if answer.contributor in blocked and answer.policy in ("accept", "amend") and not answer.person:
                 reviews.append(_review(answer.id, "undecided", "not enough agreement"))
-        traps = self._traps(believed, standing, likeliest)
         if reviews or traps:
             self._store.add(*reviews, *traps)
         return reviews, bool(traps)
 
     def _traps(self, believed: Sequence[Heard], standing: Standing, likeliest: dict[str, Likeliest]) -> list[Trap]:
-        if standing.rule == "agreement":
-            return []
         sure = {
             item: best.output
             for item, best in likeliest.items()
@@ -157,26 +162,26 @@ class Believing:
         trusted = frozenset(name for name, found in people.items() if found.trusted)
         likeliest, posteriors, right, claimed = solve(telling, known, trusted)
         found = threshold(posteriors, right, claimed, self._rule)
-        trap_answers = sum(answer.trap != "" for answer in telling)
+        trap_answers = _trap_answers(believed)
         rule: Literal["reliability", "agreement"] = "reliability" if trap_answers >= self._rule.few else "agreement"
         return Standing(rule, trap_answers, found, calibration(posteriors, right), people), likeliest
 
-    def _verdicts(self, believed: Sequence[Heard], standing: Standing, likeliest: dict[str, Likeliest]) -> list[Review]:
-        by_item: dict[str, list[Heard]] = defaultdict(list)
-        for answer in believed:
-            if not answer.trap and not answer.founding:  # nobody is told by a verdict which items are traps
-                by_item[answer.item].append(answer)
+    def _agreed(self, believed: Sequence[Heard]) -> list[Review]:
         made: list[Review] = []
-        for item, said in by_item.items():
-            open_ = [answer for answer in said if not answer.person]
-            if standing.rule == "agreement":
-                opinions = [Opinion(a.id, a.contributor, a.output, a.policy) for a in open_]
-                made += [
-                    _review(id_, verdict, f"{why}; too few trap items answered to weigh people")
-                    for id_, (verdict, why) in self._agreement.decide(opinions).items()
-                ]
-            else:
-                made += self._weighed(open_, said, likeliest[item], standing)
+        for said in _by_item(believed).values():
+            opinions = [Opinion(a.id, a.contributor, a.output, a.policy) for a in said if not a.person]
+            if len(opinions) < self._agreement.agree and not any(opinion.verdict for opinion in opinions):
+                continue  # most items of a long log: said once, never judged
+            made += [
+                _review(id_, verdict, f"{why}; too few trap items answered to weigh people")
+                for id_, (verdict, why) in self._agreement.decide(opinions).items()
+            ]
+        return made
+
+    def _verdicts(self, believed: Sequence[Heard], standing: Standing, likeliest: dict[str, Likeliest]) -> list[Review]:
+        made: list[Review] = []
+        for item, said in _by_item(believed).items():
+            made += self._weighed([answer for answer in said if not answer.person], said, likeliest[item], standing)
         return made
 
     def _weighed(self, open_: Sequence[Heard], said: Sequence[Heard], best: Likeliest, standing: Standing) -> list[Review]:
@@ -202,6 +207,19 @@ class Believing:
                 likely = best.probability if verdict in ("accept", "amend") else None
                 made.append(_review(answer.id, verdict, f"{why} ({rule}; {people} contributors)", output, likely))
         return made
+
+
+def _trap_answers(believed: Sequence[Heard]) -> int:
+    return sum(answer.trap != "" and not answer.founding for answer in believed)
+
+
+def _by_item(believed: Sequence[Heard]) -> dict[str, list[Heard]]:
+    """Return what is judged: no answer to a trap, since nobody is to be told by a verdict which items are traps."""
+    found: dict[str, list[Heard]] = defaultdict(list)
+    for answer in believed:
+        if not answer.trap and not answer.founding:
+            found[answer.item].append(answer)
+    return found
 
 
 def _review(id_: str, verdict: Verdict, reason: str, output: str = "", probability: float | None = None) -> Review:

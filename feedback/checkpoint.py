@@ -6,17 +6,30 @@ exists no commit is acknowledged, so a copy found at start is always the whole t
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
 import shutil
 import subprocess
 from pathlib import Path
 
 import duckdb
 
+_PLAIN = {"PATH": os.defpath, "LC_ALL": "C"}
+_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+
 
 def wal_of(file: Path) -> Path:
     """Return the path of a database's write-ahead log."""
     return file.with_name(file.name + ".wal")
+
+
+def wal_bytes(file: Path) -> int:
+    """Return the size of a database's write-ahead log, 0 where there is none."""
+    try:
+        return wal_of(file).stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _copy_directory(file: Path) -> Path:
@@ -36,21 +49,46 @@ def copy_live(source: Path, target: Path) -> None:
     """Copy a file that this process has open in DuckDB, by a child process.
 
     POSIX drops all of a process's locks on a file as soon as it closes any handle on it, so copying in this
-    process would let a second process open the database beside us.
+    process would let a second process open the database beside us. Raises OSError.
     """
-    subprocess.run(["cp", "--", str(source), str(target)], check=True, capture_output=True)
+    copied = subprocess.run(["cp", "--", str(source), str(target)], check=False, capture_output=True, text=True, env=_PLAIN)
+    if copied.returncode:
+        number = next((number for number in _REFUSALS if os.strerror(number) in copied.stderr), errno.EIO)
+        raise OSError(number, f"{os.strerror(number)}: {copied.stderr.strip()}", str(target))
     fsync(target)  # the copy is not open in DuckDB: a handle of ours on it is harmless
+
+
+def copy_whole(file: Path, target: Path) -> None:
+    """Copy file and write-ahead log, fold the copy's log in, and put it in place in one step. Raises OSError, duckdb.Error.
+
+    The caller holds the only writer, and nothing is in a transaction.
+    """
+    staged = target.with_name(target.name + ".partial")
+    for path in (staged, wal_of(staged)):
+        path.unlink(missing_ok=True)
+    try:
+        copy_live(file, staged)
+        if wal_of(file).exists():
+            copy_live(wal_of(file), wal_of(staged))
+        with duckdb.connect(str(staged)) as con:
+            con.execute("CHECKPOINT")
+        fsync(staged)
+        staged.rename(target)
+    finally:  # half a copy must not fill the disk for good
+        for path in (staged, wal_of(staged)):
+            path.unlink(missing_ok=True)
 
 
 def guarded_checkpoint(con: duckdb.DuckDBPyConnection, file: Path) -> None:
     """Checkpoint with a copy to fall back on. The caller holds the only writer, and nothing is in a transaction.
 
-    Raises OSError or CalledProcessError where the copy fails (disk full): the database is then untouched. Whatever is
+    Raises OSError where the copy fails (disk full): the database is then untouched. Whatever is
     raised after that leaves the copy: the caller puts it back (undo_interrupted) before anything else is acknowledged.
     """
     final = _copy_directory(file)
-    partial = final.with_name(final.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    _drop_partials(file)
+    # A name of its own: a `cp` that outlives a killed process must not write into the next one's copy.
+    partial = final.with_name(f"{final.name}.{secrets.token_hex(4)}.partial")
     partial.mkdir()
     try:
         copy_live(file, partial / file.name)
@@ -58,12 +96,17 @@ def guarded_checkpoint(con: duckdb.DuckDBPyConnection, file: Path) -> None:
             copy_live(wal_of(file), partial / wal_of(file).name)
         fsync(partial)
         partial.rename(final)
-    except (OSError, subprocess.CalledProcessError):
+    except OSError:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     fsync(file.parent)
     con.execute("CHECKPOINT")
     drop_copy(file)
+
+
+def _drop_partials(file: Path) -> None:
+    for partial in file.parent.glob(_copy_directory(file).name + "*.partial"):
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def copy_is_there(file: Path) -> bool:
@@ -81,17 +124,17 @@ def drop_copy(file: Path) -> None:
     shutil.rmtree(gone, ignore_errors=True)
 
 
-def undo_interrupted(file: Path) -> bool:
+def undo_interrupted(file: Path, *, keep_broken: bool = True) -> bool:
     """At start, before the file is opened: bring back the state before a checkpoint that was cut short.
 
-    Returns whether something was undone. The broken file is kept as `<name>.broken` for inspection.
+    Returns whether something was undone. The broken file is kept as `<name>.broken` for inspection, unless `keep_broken` is off.
     """
     final = _copy_directory(file)
-    for leftover in (".partial", ".done"):
-        shutil.rmtree(final.with_name(final.name + leftover), ignore_errors=True)
+    _drop_partials(file)
+    shutil.rmtree(final.with_name(final.name + ".done"), ignore_errors=True)
     if not final.is_dir():
         return False
-    if file.exists():
+    if file.exists() and keep_broken:
         os.replace(file, file.with_name(file.name + ".broken"))
     for path in (file, wal_of(file)):
         path.unlink(missing_ok=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
@@ -14,7 +13,7 @@ from feedback.alarms import Alarm, Alarms, Watched
 from feedback.blocking import Blocking
 from feedback.contributors import Contributors, History, Summary
 from feedback.reliability import Reliability, TrustRule, numbers
-from feedback.routes import Body, StaffOf, json_only
+from feedback.routes import Body, Moment, StaffOf, json_only
 from feedback.standing import Acceptance, Acceptances
 
 
@@ -22,8 +21,8 @@ class SummaryOut(BaseModel):
     """One contributor in numbers. `reliability` has the verdict (trusted, too_few, not_trusted) and the numbers behind it."""
 
     contributor: str
-    first_seen: datetime
-    last_seen: datetime
+    first_seen: Moment
+    last_seen: Moment
     predictions: int
     corrections: int
     confirmations: int
@@ -72,7 +71,7 @@ class BlockOut(BaseModel):
     blocked: bool
     author: str
     reason: str
-    created: datetime
+    created: Moment
     accepted_before: int
     accepted_after: int
 
@@ -96,12 +95,12 @@ class AlarmOut(BaseModel):
 
     id: str
     source: str
-    raised: datetime
+    raised: Moment
     recent: RateOut
     before: RateOut
     bound: float
-    noticed: datetime
-    cleared: datetime | None
+    noticed: Moment
+    cleared: Moment | None
     author: str
     reason: str
     normal: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -80,7 +81,7 @@ class GuardrailSettings(Settings):
 class ExperimentSettings(Settings):
     """The first experiment, declared before the first exposure, and the defaults of those that follow."""
 
-    name: str = Field("", pattern=r"^[A-Za-z0-9_.-]{0,60}$")
+    name: str = Field("", pattern=r"^([A-Za-z0-9_-][A-Za-z0-9_.-]{0,59})?$")
     hypothesis: str = ""
     mode: Literal["assigned", "side_by_side"] = "assigned"
     primary_metric: str = "correction_rate"
@@ -207,6 +208,17 @@ class LimitSettings(Settings):
     queue: int = Field(256, gt=0)
 
 
+class ServingSettings(Settings):
+    """How answers are computed. An engine that a version's drift test refuses is replaced by torch for it, and the Models page says so."""
+
+    engine: Literal["torch", "onnx_int8"] = Field(
+        "torch",
+        description="onnx_int8: ONNX Runtime, the extra `onnx`; a version whose main score falls by over 0.5 points stays with torch",
+    )
+    threads: int = Field(0, ge=0, description="processor cores to answer with; 0: all")
+    patience_seconds: float = Field(20.0, gt=0, description="a visitor who has waited so long is told to come again")
+
+
 class PrivacySettings(Settings):
     """What is kept of people's texts, and for how long."""
 
@@ -218,12 +230,22 @@ class PrivacySettings(Settings):
 
 
 class ServerSettings(Settings):
-    """How the pages are reached. `trusted_proxies` may speak for a visitor's address, scheme and host."""
+    """How the pages are reached. `trusted_proxies` (addresses or networks) may speak for a visitor's address, scheme and host."""
 
     embed: bool = False
     trusted_proxies: tuple[str, ...] = ("127.0.0.1",)
     origins: tuple[str, ...] = ()
     webhook: str = ""
+    metrics_from: tuple[str, ...] = Field(
+        ("127.0.0.1",), description="addresses or networks that may read /metrics without a token, unless a proxy speaks"
+    )
+
+
+class BackupSettings(Settings):
+    """Verified copies of the log that the app makes by itself, beside the log; getting them off the machine is the owner's."""
+
+    every_hours: float = Field(24.0, ge=0, description="0: none")
+    keep: int = Field(7, ge=1, description="newest verified ones that are kept; those that a person asked for are not counted")
 
 
 class Demo(Settings):
@@ -251,8 +273,10 @@ class Demo(Settings):
     tracking: TrackingSettings = TrackingSettings()
     search: SearchSettings = SearchSettings()
     limits: LimitSettings = LimitSettings()
+    serving: ServingSettings = ServingSettings()
     privacy: PrivacySettings = PrivacySettings()
     server: ServerSettings = ServerSettings()
+    backups: BackupSettings = BackupSettings()
 
     @field_validator("title", "description", "notice", "placeholder")
     @classmethod
@@ -290,8 +314,12 @@ def load_demo(path: Path | str) -> Demo:
         raise BadDemo(f"{path}: no such demo file; in that folder: {', '.join(beside) or 'no .toml at all'}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadDemo(f"{path}: cannot be read as UTF-8 text: {error}") from error
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise BadDemo(f"{path}: not valid TOML: nested too deeply") from None
+    except ValueError as error:  # TOMLDecodeError, and a number of thousands of digits
         raise BadDemo(f"{path}: not valid TOML: {error}") from error
+    if "\0" in json.dumps(raw, default=str, ensure_ascii=False).replace("\\u0000", "\0"):
+        raise BadDemo(f"{path}: a value holds a NUL: that is no text, and no file has such a name")
     try:
         return Demo.model_validate({**raw, "path": path})
     except ValidationError as error:

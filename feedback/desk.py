@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from feedback.acceptance import Agreement, apply_policy
-from feedback.errors import BadInput, Conflict, NotFound, TooLarge
+from feedback.admission import Admission
+from feedback.errors import BadInput, Conflict, NotFound, StorageFull, TooLarge
 from feedback.experiments import Experiments
 from feedback.limits import Limits
+from feedback.recent import Recent
 from feedback.records import (
     Answer,
     Correction,
@@ -35,6 +38,10 @@ from feedback.reviewing import Reviewing
 from feedback.store import Duplicate, Store
 
 T = TypeVar("T")
+PATIENCE = 8.0
+"""Seconds that a visitor's call waits for the log; then it is told to come again."""
+NOT_RECORDED = "note.not_recorded"
+"""The note of an answer that could not be stored: its id is empty, nothing can be said of it, and it counts nowhere."""
 
 
 class Model(Protocol):
@@ -81,7 +88,9 @@ class Given(NamedTuple):
 class Desk:
     """Predict, correct, withdraw and review, over one log. Safe to use from many threads.
 
-    `judge(input_hash, input as JSON text)` is told of everything said about an input; agreement at once where none is given.
+    `judge(input_hash, input as JSON text)` is told of everything said about an input, and returns the verdicts that it stored, or
+    None where it judges later; agreement at once where none is given.
+    `admission` is what the pages and routes call through, together, for whatever a visitor may have to wait for.
     `screen` masks or refuses identifiers in comments (masking.py); the model's check does so in inputs.
     """
 
@@ -94,10 +103,13 @@ class Desk:
         *,
         limits: Limits | None = None,
         max_comment_chars: int = 1000,
-        judge: Callable[[str, str], object] | None = None,
+        judge: Callable[[str, str], Sequence[Review] | None] | None = None,
         screen: Callable[[str], str] = str,
+        admission: Admission | None = None,
     ) -> None:
+        self.admission = admission or Admission()
         self._store = store
+        self._recent = Recent(store)
         self._model = model
         self._experiments = experiments
         self._screen = screen
@@ -111,7 +123,9 @@ class Desk:
     def predict(self, visitor: Visitor, input_: Json, key: str = "") -> Prediction:
         """Answer an input with the visitor's variant; exposure and prediction are durable before this returns.
 
-        `key` (an Idempotency-Key) makes a retry return the first call's prediction. Raises BadInput, Busy, StorageFull.
+        Where the log's disk takes no more, the answer is given all the same, unrecorded, and says so: its id is empty, and
+        NOT_RECORDED is among its notes. `key` (an Idempotency-Key) makes a retry return the first call's prediction. Raises
+        BadInput, Busy.
         """
         if self._limits:
             self._limits.spend("predictions", visitor)
@@ -130,20 +144,26 @@ class Desk:
             number=assignment.number,
             forced=assignment.forced,
         )
-        self._store_prediction(prediction, assignment.exposure, key)
+        try:
+            self._store_prediction(prediction, assignment.exposure, key)
+        except StorageFull:
+            return replace(prediction, id="", notes=(*prediction.notes, NOT_RECORDED))
         if assignment.exposure:
             self._experiments.met(assignment.exposure)
         return prediction
 
     def _store_prediction(self, prediction: Prediction, exposure: Any, key: str) -> None:
+        moment = self._recent.moment
         if exposure:
             try:
-                self._store.add(exposure, prediction)
+                self._store.add(exposure, prediction, patience=PATIENCE)
+                self._recent.keep(prediction, moment)
                 return
             except Duplicate:  # another tab of the same person was first with the exposure
                 pass
         try:
-            self._store.add(prediction)
+            self._store.add(prediction, patience=PATIENCE)
+            self._recent.keep(prediction, moment)
         except Duplicate:
             if not key:  # with a key it is the same call, twice at once: the first one's row stands
                 raise
@@ -179,11 +199,11 @@ class Desk:
             id_, prediction.id, visitor.contributor, output, output == shown, comment, edits=self._model.edits(shown, output)
         )
         try:
-            self._store.add(correction)
+            self._store.add(correction, patience=PATIENCE)
         except Duplicate:
             return self._retried(correction, key)
-        self._judge(prediction.input_hash, _text(prediction.input))
-        return correction, self.status(correction.id)
+        judged = self._judge(prediction.input_hash, _text(prediction.input))
+        return correction, "pending" if judged is None else self.status(correction.id)
 
     def _retried(self, correction: Correction, key: str) -> tuple[Correction, Status]:
         rows = self._store.rows("SELECT * FROM corrections WHERE id = ?", [correction.id]) if key else []
@@ -195,7 +215,10 @@ class Desk:
             correction.output,
             correction.comment,
         )
-        return first_call(known, same, key), self.status(known.id)
+        first_call(known, same, key)
+        if prediction := self._prediction(known.prediction_id):  # a kill may have come between storing and judging
+            self._judge(prediction.input_hash, _text(prediction.input))
+        return known, self.status(known.id)
 
     def status(self, correction_id: str) -> Status:
         """Return where a correction stands; raise NotFound for one that is not there."""
@@ -207,12 +230,25 @@ class Desk:
 
     def given(self, visitor: Visitor, limit: int = 100) -> list[Given]:
         """Return the visitor's own corrections, newest first, each with what came of it."""
+        return self._given("contributor = ?", visitor.contributor, limit)
+
+    def as_given(self, correction: Correction, status: Status) -> Given:
+        """Return what `correct` returned as `given` lists it. Of one that waits the log knows no more: it is not asked."""
+        prediction = self._prediction(correction.prediction_id) if status == "pending" else None
+        if prediction is None:
+            return self._given("id = ?", correction.id, 1)[0]
+        return Given(
+            correction.id, prediction.id, prediction.input, prediction.output, correction.output, correction.confirmation,
+            correction.comment, status, "", (), (), correction.created,
+        )  # fmt: skip
+
+    def _given(self, condition: str, value: str, limit: int) -> list[Given]:
         rows = self._store.rows(
-            """SELECT c.*, coalesce(list(u.version ORDER BY u.version) FILTER (WHERE u.part = 'train'), []) AS versions,
+            f"""SELECT c.*, coalesce(list(u.version ORDER BY u.version) FILTER (WHERE u.part = 'train'), []) AS versions,
                       coalesce(list(u.version ORDER BY u.version) FILTER (WHERE u.part = 'gate'), []) AS checks
-               FROM (SELECT * FROM current_corrections WHERE contributor = ? ORDER BY created DESC LIMIT ?) c
+               FROM (SELECT * FROM current_corrections WHERE {condition} ORDER BY created DESC LIMIT ?) c
                LEFT JOIN uses u ON u.correction_id = c.id GROUP BY ALL ORDER BY c.created DESC""",
-            [visitor.contributor, limit],
+            [value, limit],
         )
         return [
             Given(
@@ -233,7 +269,7 @@ class Desk:
         if not rows or (rows[0]["contributor"] != visitor.contributor and not visitor.staff):
             raise NotFound(f"no correction {correction_id!r} of yours", code="no_correction")
         try:
-            self._store.add(Withdrawal(correction_id, visitor.contributor))
+            self._store.add(Withdrawal(correction_id, visitor.contributor), patience=PATIENCE)
         except Duplicate:
             return
         self._judge(rows[0]["input_hash"], rows[0]["input"])
@@ -253,6 +289,8 @@ class Desk:
         return self.reviewing.tally()
 
     def _prediction(self, id_: str) -> Prediction | None:
+        if known := self._recent.get(id_):
+            return known
         rows = self._store.rows("SELECT * FROM predictions WHERE id = ?", [id_])
         return prediction_of(rows[0]) if rows else None
 

@@ -6,7 +6,6 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -19,7 +18,7 @@ from feedback.exchange.forms import MEDIA_TYPES, read_file, write_file
 from feedback.exchange.incoming import CHANNEL, Importer
 from feedback.exchange.outgoing import annotations_of, channel_counts
 from feedback.exchange.uploads import Uploads
-from feedback.routes import Body, StaffOf, json_only
+from feedback.routes import Body, Moment, StaffOf, json_only
 from feedback.store import Store
 
 Form = Literal["csv", "jsonl", "conll", "label_studio", "question_answers"]
@@ -76,8 +75,8 @@ class ChannelOut(BaseModel):
     corrections: int
     accepted: int
     rejected: int
-    since: datetime
-    latest: datetime
+    since: Moment
+    latest: Moment
 
 
 def router(

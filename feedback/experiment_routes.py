@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from datetime import datetime
 from typing import Any, Literal
 
 from fastapi import APIRouter, Depends
@@ -14,7 +13,7 @@ from feedback.declaring import guardrails_of
 from feedback.errors import BadInput
 from feedback.experiments import Experiments
 from feedback.records import Experiment, Variant
-from feedback.routes import Body, StaffOf, json_only
+from feedback.routes import Body, Moment, StaffOf, json_only
 
 _HOW = ("mode", "primary_metric", "guardrails", "segments", "covariate", "rule", "n_max", "alpha", "coverage")
 
@@ -86,7 +85,7 @@ class ExperimentOut(BaseModel):
     winner: str
     author: str
     reason: str
-    created: datetime
+    created: Moment
 
 
 def router(experiments: Experiments, defaults: Mapping[str, Any]) -> APIRouter:

@@ -26,7 +26,7 @@ _MOVES: dict[str, tuple[tuple[State, ...], State]] = {
 }
 ACTIONS = tuple(_MOVES)
 LIVE = ("running", "paused")
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,60}")
+_NAME = re.compile(r"(?!\.+$)[A-Za-z0-9_.-]{1,60}")  # "." and ".." vanish from an address
 
 
 class Assignment(NamedTuple):

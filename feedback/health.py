@@ -13,8 +13,18 @@ from feedback.experiments import Experiments
 from feedback.store import Store
 
 
-def router(demo: str, home: str, store: Store, experiments: Experiments, ready: Callable[[int], bool]) -> APIRouter:
-    """Return the two routes; `home` names the home directory, `ready(version)` says whether a version is loaded."""
+def router(
+    demo: str,
+    home: str,
+    store: Store,
+    experiments: Experiments,
+    ready: Callable[[int], bool],
+    pending: Callable[[], int] = lambda: 0,
+) -> APIRouter:
+    """Return the two routes; `home` names the home directory, `ready(version)` says whether a version is loaded.
+
+    `pending` counts the requests that the model has not answered yet.
+    """
     api = APIRouter(tags=["health"])
 
     @api.get("/healthz", summary="The process is alive")
@@ -23,13 +33,19 @@ def router(demo: str, home: str, store: Store, experiments: Experiments, ready: 
 
     @api.get("/readyz", summary="The log answers and the champion is loaded")
     def readyz() -> JSONResponse:
+        # A disk that refuses writes leaves the app ready: it answers, and says itself what it cannot store.
+        state = {
+            "storage": "refuses writes" if store.refusing else "ok",
+            "pending": pending(),
+            "writes_waiting": store.waiting(),
+        }
         try:
             store.rows("SELECT 1")
             champion = experiments.champion
         except AmendError as error:
-            return JSONResponse({"ready": False, "reason": error.detail}, 503)
+            return JSONResponse({"ready": False, "reason": error.detail, **state}, 503)
         if not ready(champion):
-            return JSONResponse({"ready": False, "reason": f"version {champion} is loading"}, 503)
-        return JSONResponse({"ready": True, "champion": champion})
+            return JSONResponse({"ready": False, "reason": f"version {champion} is loading", **state}, 503)
+        return JSONResponse({"ready": True, "champion": champion, **state})
 
     return api

@@ -7,6 +7,7 @@ where they were asked about a trap. A trap that people themselves made by agreei
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from typing import NamedTuple
 
 from feedback.reliability import Reliability, TrustRule, reliability
@@ -46,7 +47,7 @@ FROM current_corrections c
 LEFT JOIN judged j ON j.correction_id = c.id
 LEFT JOIN current_traps t ON t.active AND t.input_hash = c.input_hash AND t.input::VARCHAR = c.input::VARCHAR
 LEFT JOIN asked a ON a.prediction_id = c.prediction_id
-WHERE c.status <> 'withdrawn' AND NOT starts_with(c.contributor, 'policy:')
+WHERE c.status <> 'withdrawn' AND NOT starts_with(c.contributor, 'policy:') {of}
 ORDER BY c.created, c.id
 """
 
@@ -78,9 +79,12 @@ class Record(NamedTuple):
     reliability: Reliability
 
 
-def answers(store: Store) -> list[Heard]:
-    """Return every standing answer, oldest first."""
-    return [Heard(**row) for row in store.rows(_ANSWERS)]
+def answers(store: Store, hashes: Collection[str] | None = None) -> list[Heard]:
+    """Return every standing answer, oldest first; with `hashes` those to inputs of these hashes alone."""
+    if hashes is None:
+        return [Heard(**row) for row in store.rows(_ANSWERS.format(of=""))]
+    of = "AND c.input_hash IN (SELECT unnest($1::VARCHAR[]))"
+    return [Heard(**row) for row in store.rows(_ANSWERS.format(of=of), [sorted(hashes)])]
 
 
 def records(store: Store, rule: TrustRule) -> dict[str, Record]:

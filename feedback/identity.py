@@ -1,7 +1,7 @@
-"""Who is asking, found out in ASGI middleware: contributor cookie, staff, language, channel, network; and the door's rules.
+"""Who is asking, found out in ASGI middleware: contributor cookie, staff, language, channel, network.
 
-It sets `scope["state"]["visitor"]` for routes and pages alike, and refuses what no route should see: foreign origins,
-bodies that are too large, JSON routes without JSON.
+It sets `scope["state"]["visitor"]` for routes and pages alike, refuses what the door refuses (doors.py) and completes the
+answers' headers (headers.py).
 """
 
 from __future__ import annotations
@@ -14,37 +14,29 @@ from collections.abc import Iterable
 from datetime import date
 from hashlib import sha256
 from http.cookies import CookieError, SimpleCookie
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from fastapi import FastAPI
 from itsdangerous import BadSignature, Signer
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from feedback.demo import Demo
-from feedback.entrance import Entrance
-from feedback.errors import AmendError, Forbidden, TooLarge
+from feedback.doors import Door, bounded
+from feedback.entrance import Entrance, address_of
+from feedback.errors import AmendError
+from feedback.headers import protect
 from feedback.home import Home, write_atomically
+from feedback.peers import Peers
 from feedback.problems import problem_response
 from feedback.records import Visitor, now
 from feedback.staff import Staff
 from feedback.words import LANGUAGES, preferred
 
 _YEAR = 365 * 24 * 3600
-_SAFE = ("GET", "HEAD", "OPTIONS")
-
-
-class Door(NamedTuple):
-    """The door's settings: cookie names, embedding, trusted proxies, allowed foreign origins, largest body in bytes."""
-
-    name: str
-    embed: bool
-    trusted_proxies: tuple[str, ...]
-    origins: tuple[str, ...]
-    max_body_bytes: int
+_FORWARDED = (b"x-forwarded-", b"forwarded", b"x-real-ip")
 
 
 class NetworkHash:
@@ -81,18 +73,21 @@ class NetworkHash:
 class IdentityMiddleware:
     """Pure ASGI: works for plain routes, Gradio's queue and its event streams alike."""
 
-    def __init__(self, app: ASGIApp, *, home: Home, staff: Staff, door: Door) -> None:
+    def __init__(self, app: ASGIApp, *, home: Home, staff: Staff, name: str, door: Door) -> None:
         self._app = app
         self._staff = staff
         self._door = door
         self._signer = Signer(home.secret("identity.key"), salt="contributor")
         self._network = NetworkHash(home)
-        self.cookie = f"amend_{door.name}"
-        self.login_cookie = login_cookie(door.name)
+        self.cookie = f"amend_{name}"
+        self.login_cookie = login_cookie(name)
         self.language_cookie = "amend_language"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Identify, check, pass on; set the cookie on the response of a newcomer."""
+        if scope["type"] == "websocket":  # no route of ours takes one, and nobody would be asked for a login
+            await send({"type": "websocket.close", "code": 1008})
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -103,27 +98,27 @@ class IdentityMiddleware:
         visitor, language_choice = self._visitor(scope, headers, cookies)
         scope["state"]["visitor"] = visitor
         secure = scope["scheme"] == "https"
-        path = scope.get("root_path") or "/"
+        root = scope.get("root_path", "")
+        origin = headers.get("origin", "")
+        foreign = bool(origin) and not self._door.is_ours(origin, scope, headers)
+        address = address_of(scope)  # now: a mount moves it on
 
-        async def send_with_cookie(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 out = MutableHeaders(scope=message)
                 if visitor.fresh:
-                    out.append("set-cookie", self._cookie(self.cookie, self._sign(visitor.contributor), path, secure))
+                    out.append("set-cookie", self._cookie(self.cookie, self._sign(visitor.contributor), root or "/", secure))
                 if language_choice:
-                    out.append("set-cookie", self._cookie(self.language_cookie, language_choice, path, secure))
-                out.setdefault("x-content-type-options", "nosniff")
-                out.setdefault("referrer-policy", "same-origin")
-                if not self._door.embed:
-                    out.setdefault("content-security-policy", "frame-ancestors 'self'")
+                    out.append("set-cookie", self._cookie(self.language_cookie, language_choice, root or "/", secure))
+                protect(out, path=address, secure=secure, embed=self._door.embed, foreign=foreign)
             await send(message)
 
         try:
-            self._check_door(scope, headers)
+            self._door.check(scope, headers)
         except AmendError as error:
-            await problem_response(error)(scope, receive, send_with_cookie)
+            await problem_response(error)(scope, receive, send_with_headers)
             return
-        await self._app(scope, _bounded(receive, self._limit_of(scope)), send_with_cookie)
+        await self._app(scope, bounded(receive, self._door.limit_of(scope)), send_with_headers)
 
     # -- who -----------------------------------------------------------------------------------------------------
 
@@ -156,7 +151,7 @@ class IdentityMiddleware:
         if kind.lower() == "bearer" and token:
             return self._staff.holder(token.strip())
         login = cookies.get(self.login_cookie)
-        return self._staff.logged_in(login) if login else None
+        return self._staff.sessions.holder(login) if login else None
 
     def _sign(self, contributor: str) -> str:
         return self._signer.sign(contributor).decode()
@@ -170,29 +165,6 @@ class IdentityMiddleware:
     def _cookie(self, name: str, value: str, path: str, secure: bool) -> str:
         return cookie_header(name, value, path=path, secure=secure, embed=self._door.embed, max_age=_YEAR)
 
-    # -- the door ------------------------------------------------------------------------------------------------
-
-    def _check_door(self, scope: Scope, headers: Headers) -> None:
-        length = headers.get("content-length", "0")
-        limit = self._limit_of(scope)
-        if not length.isdigit() or int(length) > limit:
-            raise TooLarge(
-                f"the request's body has {length} bytes; the limit is {limit} (limits.max_body_bytes)", code="body_too_large"
-            )
-        if scope["method"] in _SAFE:
-            return
-        if "/gradio_api/upload" in scope["path"]:
-            raise Forbidden("files are not taken here: no page of this app needs an upload")
-        origin = headers.get("origin")
-        if origin and not self._is_ours(origin, scope, headers):
-            raise Forbidden(f"the origin {origin!r} is not this site (server.origins allows others)", code="origin")
-
-    def _is_ours(self, origin: str, scope: Scope, headers: Headers) -> bool:
-        hosts = {headers.get("host", "")}
-        if scope["state"].get("from_proxy"):
-            hosts.add(headers.get("x-forwarded-host", ""))
-        return urlsplit(origin).netloc in hosts - {""} or origin in self._door.origins
-
     def _apply_prefix(self, scope: Scope, headers: Headers) -> None:
         """Honour a trusted proxy's X-Forwarded-Prefix: the app then knows its path as the browser sees it."""
         prefix = headers.get("x-forwarded-prefix", "").rstrip("/") if scope["state"].get("from_proxy") else ""
@@ -200,34 +172,35 @@ class IdentityMiddleware:
             scope["root_path"] = prefix
             scope["path"] = prefix + scope["path"]
 
-    def _limit_of(self, scope: Scope) -> int:
-        # Gradio's own routes carry the page's state beside the text: they get room for it.
-        return self._door.max_body_bytes if "/api/" in scope["path"] else 8 * self._door.max_body_bytes
-
 
 class PeerMark:
-    """Outermost: notes whether a trusted proxy speaks, before its word replaces the address."""
+    """Outermost: notes whether a trusted proxy speaks, before its word replaces the address; from others such words are dropped.
+
+    Gradio believes X-Forwarded-Host of anybody, and writes it into the page as the address of its calls.
+    """
 
     def __init__(self, app: ASGIApp, *, trusted: tuple[str, ...]) -> None:
         self._app = app
-        self._trusted = trusted
+        self._trusted = Peers(trusted)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Set `scope["state"]["from_proxy"]`."""
         if scope["type"] == "http":
             client = scope.get("client")
-            scope.setdefault("state", {})["from_proxy"] = bool(client and client[0] in self._trusted)
+            trusted = bool(client and client[0] in self._trusted)
+            scope.setdefault("state", {})["from_proxy"] = trusted
+            if not trusted:
+                scope["headers"] = [pair for pair in scope["headers"] if not pair[0].lower().startswith(_FORWARDED)]
         await self._app(scope, receive, send)
 
 
 def install(app: FastAPI, *, home: Home, staff: Staff, demo: Demo) -> None:
     """Put the middleware around the app: peer mark, the proxy's word on address and scheme, identity, then the entrance."""
-    server = demo.server
-    door = Door(demo.name, server.embed, server.trusted_proxies, server.origins, demo.limits.max_body_bytes)
+    trusted = demo.server.trusted_proxies
     app.add_middleware(Entrance)
-    app.add_middleware(IdentityMiddleware, home=home, staff=staff, door=door)
-    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(door.trusted_proxies))
-    app.add_middleware(PeerMark, trusted=door.trusted_proxies)
+    app.add_middleware(IdentityMiddleware, home=home, staff=staff, name=demo.name, door=Door.of(demo))
+    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(trusted))
+    app.add_middleware(PeerMark, trusted=trusted)
 
 
 def login_cookie(demo: str) -> str:
@@ -269,19 +242,3 @@ def _channel(query: dict[str, list[str]], headers: Headers) -> str:
     if not named and (referer := headers.get("referer")):
         named = (parse_qs(urlsplit(referer).query).get("channel") or [""])[0]
     return named if re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", named) else ""
-
-
-def _bounded(receive: Receive, limit: int) -> Receive:
-    """Stop a body that grows past the limit although no Content-Length announced it."""
-    taken = 0
-
-    async def bounded() -> Message:
-        nonlocal taken
-        message = await receive()
-        if message["type"] == "http.request":
-            taken += len(message.get("body", b""))
-            if taken > limit:
-                raise HTTPException(413, f"the request's body is larger than the limit of {limit} bytes (limits.max_body_bytes)")
-        return message
-
-    return bounded

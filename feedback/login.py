@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from html import escape
 from typing import Annotated
 
@@ -11,9 +12,11 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from feedback.errors import TooMany
 from feedback.identity import cookie_header, visitor_of
 from feedback.limits import Limits
-from feedback.staff import OWNER, SESSION_SECONDS, Staff
+from feedback.sessions import MARK_SECONDS, SESSION_SECONDS
+from feedback.staff import OWNER, Staff
 from feedback.words import Words
 
+_LOG = logging.getLogger(__name__)
 _ATTEMPTS_PER_MINUTE = 8
 _PAGE = """<!doctype html>
 <html lang="{lang}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -38,6 +41,7 @@ p[role=alert] {{ margin: 0; color: light-dark(#b42318, #fda29b); }}
 def router(staff: Staff, limits: Limits, words: Words, login_cookie: str, embed: bool) -> APIRouter:
     """Return /studio/login and /studio/logout."""
     api = APIRouter(include_in_schema=False)
+    mark_cookie = f"{login_cookie}_browser"
 
     def page(request: Request, problem: str = "", status: int = 200) -> HTMLResponse:
         language = visitor_of(request).language
@@ -45,6 +49,15 @@ def router(staff: Staff, limits: Limits, words: Words, login_cookie: str, embed:
         said = f'<p role="alert">{escape(problem)}</p>' if problem else ""
         action = escape(f"{request.scope.get('root_path', '')}/studio/login")
         return HTMLResponse(_PAGE.format(lang=language, problem=said, owner=OWNER, action=action, **texts), status)
+
+    def throttle(request: Request, name: str) -> None:
+        """Count the attempt: of a browser that this person used before by itself, else of the network and of the name."""
+        mark = staff.sessions.marked(request.cookies.get(mark_cookie, ""), name)
+        if mark:
+            limits.attempt("logins", f"browser:{mark}", _ATTEMPTS_PER_MINUTE)
+            return
+        limits.attempt("logins", visitor_of(request).network or "everybody", _ATTEMPTS_PER_MINUTE)
+        limits.attempt("logins", f"name:{name}", _ATTEMPTS_PER_MINUTE)
 
     @api.get("/studio/login")
     def form(request: Request) -> HTMLResponse:
@@ -54,26 +67,32 @@ def router(staff: Staff, limits: Limits, words: Words, login_cookie: str, embed:
     def login(
         request: Request, name: Annotated[str, Form(max_length=64)] = "", password: Annotated[str, Form(max_length=200)] = ""
     ) -> Response:
-        visitor = visitor_of(request)
+        language = visitor_of(request).language
         try:
-            limits.attempt("logins", visitor.network or "everybody", _ATTEMPTS_PER_MINUTE)
-            limits.attempt("logins", f"name:{name}", _ATTEMPTS_PER_MINUTE)
+            throttle(request, name)
         except TooMany as error:
-            return page(request, words.error(visitor.language, error), 429)
+            answer = page(request, words.error(language, error), error.status)
+            answer.headers["retry-after"] = str(error.retry_after)
+            return answer
         if not staff.check_password(name, password):
-            return page(request, words.say(visitor.language, "login.wrong"), 403)
+            _LOG.warning("a login at the studio was refused")  # neither name nor password: people mix the fields up
+            return page(request, words.say(language, "login.wrong"), 403)
         response = RedirectResponse(f"{request.scope.get('root_path', '')}/studio/", 303)
-        response.headers["set-cookie"] = _cookie(request, staff.login(name), SESSION_SECONDS)
+        _set(request, response, login_cookie, staff.sessions.begin(name), SESSION_SECONDS)
+        _set(request, response, mark_cookie, staff.sessions.mark(name), MARK_SECONDS)
         return response
 
     @api.post("/studio/logout")
     def logout(request: Request) -> Response:
+        staff.sessions.end(request.cookies.get(login_cookie, ""))
         response = RedirectResponse(f"{request.scope.get('root_path', '')}/studio/login", 303)
-        response.headers["set-cookie"] = _cookie(request, "", 0)
+        _set(request, response, login_cookie, "", 0)
         return response
 
-    def _cookie(request: Request, value: str, seconds: int) -> str:
+    def _set(request: Request, response: Response, name: str, value: str, seconds: int) -> None:
         path = request.scope.get("root_path") or "/"
-        return cookie_header(login_cookie, value, path=path, secure=request.url.scheme == "https", embed=embed, max_age=seconds)
+        secure = request.url.scheme == "https"
+        cookie = cookie_header(name, value, path=path, secure=secure, embed=embed, max_age=seconds)
+        response.headers.append("set-cookie", cookie)
 
     return api

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
+from feedback.admission import Admission
 from feedback.pairs import Pairs, PairShown
 from feedback.records import Prediction
 from feedback.routes import Body, Key, PredictionIn, VisitorOf, json_only
@@ -44,17 +45,17 @@ class VoteOut(BaseModel):
     choice: str
 
 
-def router(pairs: Pairs) -> APIRouter:
-    """Return the routes of pairs and votes."""
+def router(pairs: Pairs, admission: Admission) -> APIRouter:
+    """Return the routes of pairs and votes; `admission` is the desk's."""
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(json_only)])
 
     @api.post("/pairs", status_code=201, tags=["visitors"], summary="Ask for two answers side by side")
-    def ask(body: PredictionIn, who: VisitorOf, key: Key = "") -> PairOut:
-        return _pair(pairs.predict(who, body.input, key))
+    async def ask(body: PredictionIn, who: VisitorOf, key: Key = "") -> PairOut:
+        return _pair(await admission.run(pairs.predict, who, body.input, key))
 
     @api.post("/votes", status_code=201, tags=["visitors"], summary="Say which answer of a pair is better")
-    def vote(body: VoteIn, who: VisitorOf) -> VoteOut:
-        made = pairs.vote(who, body.pair_id, body.choice)
+    async def vote(body: VoteIn, who: VisitorOf) -> VoteOut:
+        made = await admission.run(pairs.vote, who, body.pair_id, body.choice)
         return VoteOut(pair_id=made.pair_id, choice=made.choice)
 
     return api

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, get_args
 
 from feedback import assign
 from feedback.desk import Model, answered, as_shown, check_text, first_call, prediction_of
-from feedback.errors import BadInput, Conflict, NotFound
+from feedback.errors import BadInput, Conflict, NotFound, StorageFull
 from feedback.experiments import Experiments
 from feedback.limits import Limits
 from feedback.records import Choice, Experiment, Pair, Prediction, Variant, Visitor, Vote, keyed_id, new_id
@@ -26,6 +26,12 @@ class NoPairs(Conflict):
     """This visitor is not shown pairs now: one answer is to be asked for."""
 
     code = "no_pairs"
+
+
+class PairNotStored(StorageFull, NoPairs):
+    """The log's disk takes no more: a pair nobody can vote on is of no use, and one answer is still given (desk.py)."""
+
+    code = StorageFull.code
 
 
 class PairShown(NamedTuple):
@@ -61,7 +67,7 @@ class Pairs:
     def predict(self, visitor: Visitor, input_: Any, key: str = "") -> PairShown:
         """Answer an input with two variants; pair and predictions are durable, all in one, before this returns.
 
-        `key` (an Idempotency-Key) makes a retry return the first call's pair. Raises NoPairs, BadInput, Busy, StorageFull.
+        `key` (an Idempotency-Key) makes a retry return the first call's pair. Raises NoPairs, BadInput, Busy, PairNotStored.
         A call without a key that ends in NoPairs spends nothing, so that one answer can be asked for instead.
         """
         check_text("Idempotency-Key", key)
@@ -87,6 +93,8 @@ class Pairs:
             if not key or first is None:
                 raise
             return first_call(first, first.left.input == input_, key)
+        except StorageFull as error:
+            raise PairNotStored(error.detail) from error
         return PairShown(id_, left, right, self._equal(left, right))
 
     def vote(self, visitor: Visitor, pair_id: str, choice: str) -> Vote:

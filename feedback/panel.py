@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import gradio as gr
 from gradio.events import api
 
+from feedback.admission import Admission
 from feedback.asking import Asking
 from feedback.demo import Demo
 from feedback.desk import Desk, Given
@@ -117,7 +118,10 @@ def build(
             "try_page.js",
             kind,
             facts,
-            [*_calls(desk, pairs, kind, labels, words, language, visitor_of), _opinion(asking, words, language, visitor_of)],
+            [
+                *_calls(desk, pairs, kind, labels, words, language, visitor_of),
+                _opinion(asking, desk.admission, words, language, visitor_of),
+            ],
             "try",
         )
         _public_events(desk, pairs, words, visitor_of)
@@ -128,7 +132,7 @@ def _calls(
     desk: Desk, pairs: Pairs, kind: Kind, labels: Sequence[str], words: Words, language: str, visitor_of: VisitorOf
 ) -> list[Answering]:
     """Return the functions that the page calls. The names are those of the script; each takes JSON and the request."""
-    call = answering(words, language, is_fresh(visitor_of))
+    call = answering(words, language, is_fresh(visitor_of), desk.admission)
     say = words.speaker(language)
 
     def own(visitor: Visitor) -> list[Json]:
@@ -158,7 +162,8 @@ def _calls(
         # Sent again after a lost answer, the same correction is the same; a different one is refused by the store.
         key = sha256(dumps([id_, output, comment], sort_keys=True).encode()).hexdigest()
         correction, status = desk.correct(visitor, id_, output, comment, key)
-        return {"id": correction.id, "status": status, "confirmation": correction.confirmation, "given": own(visitor)}
+        added = shown(desk.as_given(correction, status), say)
+        return {"id": correction.id, "status": status, "confirmation": correction.confirmation, "added": added}
 
     @call
     def given(data: Json, request: gr.Request) -> dict[str, Json]:
@@ -173,11 +178,11 @@ def _calls(
     return [predict, vote, correct, given, withdraw]
 
 
-def _opinion(asking: Asking, words: Words, language: str, visitor_of: VisitorOf) -> Answering:
+def _opinion(asking: Asking, admission: Admission, words: Words, language: str, visitor_of: VisitorOf) -> Answering:
     """Return the page's call for a text that needs another opinion: `{"none": true}` where nothing waits."""
     say = words.speaker(language)
 
-    @answering(words, language, is_fresh(visitor_of))
+    @answering(words, language, is_fresh(visitor_of), admission)
     def opinion(data: Json, request: gr.Request) -> dict[str, Json]:
         made = asking.next(visitor_of(request))
         return {"none": True} if made is None else {**blind(made, say), "text": text_of(made.input)}

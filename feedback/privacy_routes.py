@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -15,7 +14,7 @@ from feedback.identity import cookie_header
 from feedback.limits import Limits
 from feedback.own_data import OwnData, as_json, as_zip, own_data, own_summary
 from feedback.privacy import notice
-from feedback.routes import Body, StaffOf, VisitorOf, json_only
+from feedback.routes import Body, Moment, StaffOf, VisitorOf, json_only
 from feedback.store import Store
 from feedback.words import Words
 
@@ -74,7 +73,7 @@ class ErasureOut(BaseModel):
     author: str
     rows: int
     versions: list[int]
-    created: datetime
+    created: Moment
 
 
 def router(eraser: Eraser, store: Store, demo: Demo, limits: Limits, words: Words, cookie: str) -> APIRouter:

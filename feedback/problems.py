@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from feedback.errors import AmendError, Busy, TooMany
+from feedback.errors import AmendError, Busy, TooMany, Unauthorised
+from feedback.log_lines import request_id
 
 MEDIA_TYPE = "application/problem+json"
+_SCHEMA: dict[str, Any] = {
+    "title": "Problem",
+    "description": "Why a request was refused (RFC 9457). `code` is a stable name that programs may compare.",
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string"},
+        "request_id": {"type": "string"},
+    },
+}
+_ANYWHERE = (400, 403, 404, 405, 409, 413, 415, 422, 429, 503, 507)
+"""What any route may answer: the door's refusals, the desk's, and those of a log that is busy or has no room."""
 
 
 def problem(status: int, title: str, detail: str, code: str = "", headers: dict[str, str] | None = None) -> JSONResponse:
-    """Return a problem document; `code` is the stable name that programs compare."""
+    """Return a problem document; `code` is the stable name that programs compare, `request_id` what the server's log calls it."""
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return JSONResponse({**body, "code": code} if code else body, status, headers=headers, media_type=MEDIA_TYPE)
+    named = {key: value for key, value in (("code", code), ("request_id", request_id())) if value}
+    return JSONResponse({**body, **named}, status, headers=headers, media_type=MEDIA_TYPE)
 
 
 def problem_response(error: AmendError) -> JSONResponse:
@@ -40,8 +62,40 @@ def unknown_api(app: FastAPI) -> None:
         return problem(404, "Not found", f"there is no /api/{rest}: see /api/docs")
 
 
+def describe(app: FastAPI) -> None:
+    """Declare the problems in the app's OpenAPI description: FastAPI by itself knows only its own shape of a 422."""
+    plain = app.openapi
+
+    def described() -> dict[str, Any]:
+        document = plain()  # FastAPI keeps it, so it is completed once
+        components = document.setdefault("components", {})
+        schemas = components.setdefault("schemas", {})
+        if "Problem" not in schemas:
+            schemas["Problem"] = _SCHEMA
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(unused, None)
+            for operation in _operations(document):
+                operation["responses"].pop("422", None)
+                operation["responses"] |= _answers("staff" in operation.get("tags", ()))
+        return document
+
+    app.openapi = described  # type: ignore[method-assign] # the way that FastAPI documents
+
+
+def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for path in document["paths"].values():
+        yield from (operation for operation in path.values() if isinstance(operation, dict) and "responses" in operation)
+
+
+def _answers(staff: bool) -> dict[str, Any]:
+    statuses = (*_ANYWHERE, *((Unauthorised.status,) if staff else ()))
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {str(status): {"description": HTTPStatus(status).phrase, "content": content} for status in sorted(statuses)}
+
+
 def install(app: FastAPI) -> None:
-    """Make the app answer our errors, bad requests and unknown addresses as problem details."""
+    """Make the app answer our errors, bad requests and unknown addresses as problem details, and say so in its description."""
+    describe(app)
 
     @app.exception_handler(AmendError)
     async def _ours(_: Request, error: AmendError) -> JSONResponse:
@@ -54,8 +108,13 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _unforeseen(_: Request, error: Exception) -> JSONResponse:
+        known = request_id()
+        name, headers = (f" under {known}", {"X-Request-ID": known}) if known else ("", None)
         return problem(
-            500, "Internal error", f"something unforeseen went wrong ({type(error).__name__}); the log of the server has it"
+            500,
+            "Internal error",
+            f"something unforeseen went wrong ({type(error).__name__}); the log of the server has it{name}",
+            headers=headers,
         )
 
     @app.exception_handler(HTTPException)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from feedback.review_context import agreement_between_people, answers_to
 from feedback.reviewing import MAX_REASON_CHARS, Reviewing
-from feedback.routes import Body, Key, StaffOf, json_only
+from feedback.routes import Body, Key, Moment, StaffOf, json_only
 from feedback.store import Store
 
 
@@ -48,7 +48,7 @@ class WaitingOut(BaseModel):
     confidence: float
     variant: str
     version: int
-    created: datetime
+    created: Moment
     value: float
     reasons: list[str]
     cleaning: bool

@@ -86,7 +86,7 @@ def replace_log(file: Path, fresh: Path) -> None:
     fsync(partial)
     partial.rename(final)  # from here on the new log counts: whoever opens the directory next puts it in place
     fsync(file.parent)
-    file.unlink()  # so that undoing keeps no `.broken` of it
+    file.unlink(missing_ok=True)  # so that undoing keeps no `.broken` of it; a restore may find no log at all
     wal_of(file).unlink(missing_ok=True)
     undo_interrupted(file)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from feedback import (
     routes,
 )
 from feedback.acceptance import Agreement, apply_policy
+from feedback.admission import Admission
 from feedback.alarms import Alarms
 from feedback.asking import Asking
 from feedback.believing import Believing, Kind
@@ -37,6 +38,7 @@ from feedback.home import Home
 from feedback.limits import Limits
 from feedback.masking import Checking, Screen
 from feedback.pairs import Pairs
+from feedback.records import Review
 from feedback.reliability import TrustRule
 from feedback.retention import Retention
 from feedback.standing import Acceptances
@@ -88,8 +90,8 @@ class Room(NamedTuple):
         return [
             routes.router(self.desk, self.store, self.home.backups),
             review_routes.router(self.desk.reviewing, self.store),
-            pair_routes.router(self.pairs),
-            asking_routes.router(self.asking),
+            pair_routes.router(self.pairs, self.desk.admission),
+            asking_routes.router(self.asking, self.desk.admission),
             contributor_routes.router(self.contributors, self.blocking, self.alarms, self.acceptances, self.trust),
             exchange_routes.router(self.importer, self.store, self.uploads, widget=kind, rename=self.demo.rename, words=self.cut),
             privacy_routes.router(self.eraser, self.store, self.demo, self.limits, self.words, f"amend_{self.demo.name}"),
@@ -121,7 +123,7 @@ def open_room(
     screened = Checking(model, screen)
     agreement = Agreement(settings.agree)
     believing = None
-    judge: Callable[[str, str], object] = partial(apply_policy, store, agreement)
+    judge: Callable[[str, str], Sequence[Review] | None] = partial(apply_policy, store, agreement)
     recompute: Callable[[str], object] = partial(judge_anew, store, agreement)
     if settings.policy == "reliability":
         believing = Believing(store, kind, settings.agree, settings.precision)
@@ -138,7 +140,7 @@ def open_room(
         believing=believing,
         desk=Desk(
             store, screened, experiments, agreement, limits=limits, max_comment_chars=demo.limits.max_comment_chars,
-            judge=judge, screen=screen.text,
+            judge=judge, screen=screen.text, admission=Admission(demo.limits.queue),
         ),
         pairs=Pairs(store, screened, experiments, limits=limits),
         asking=Asking(store, screened, experiments, settings, limits=limits),

@@ -7,20 +7,29 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
+from feedback.backups import back_up
 from feedback.desk import Desk, Given
 from feedback.errors import BadInput, Conflict, Unauthorised
 from feedback.identity import visitor_of
 from feedback.records import Visitor
 from feedback.store import Store
-from feedback.transfer import MEDIA_TYPES, back_up, check_log, export_table, import_rows
+from feedback.transfer import MEDIA_TYPES, check_log, export_table, import_rows
 
 
 class Body(BaseModel):
     """Base of request bodies: an unknown field is an error, not a silent loss."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+Moment = Annotated[
+    datetime,
+    PlainSerializer(lambda moment: f"{moment.isoformat()}Z", return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""A time of the log, which keeps naive UTC: a program must be told that it is UTC (RFC 3339)."""
 
 
 class PredictionIn(Body):
@@ -30,7 +39,10 @@ class PredictionIn(Body):
 
 
 class PredictionOut(BaseModel):
-    """An answer; `confidence` is one number in 0..1 for the whole of it. `notes` are codes of the words catalogue."""
+    """An answer; `confidence` is one number in 0..1 for the whole of it. `notes` are codes of the words catalogue.
+
+    `id` is empty, and note.not_recorded among the notes, where the log's disk takes no more: nothing can be said of the answer.
+    """
 
     id: str
     output: Any
@@ -69,7 +81,7 @@ class GivenOut(BaseModel):
     reason: str
     versions: list[int]
     checks: list[int]
-    created: datetime
+    created: Moment
 
 
 class RowsIn(Body):
@@ -81,7 +93,8 @@ class RowsIn(Body):
 Key = Annotated[str, Header(alias="Idempotency-Key", max_length=200)]
 
 
-def visitor(request: Request) -> Visitor:
+# Coroutines: a plain function would be run in a thread, which costs more than all that these do.
+async def visitor(request: Request) -> Visitor:
     """Return who asks, as the middleware found out."""
     return visitor_of(request)
 
@@ -96,7 +109,7 @@ def staff(request: Request) -> str:
     return name
 
 
-def json_only(request: Request) -> None:
+async def json_only(request: Request) -> None:
     """Refuse bodies that a foreign page's form could send: JSON routes take application/json and nothing else."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if request.method == "POST" and kind != "application/json":
@@ -123,9 +136,17 @@ def router(desk: Desk, store: Store, backups: Path) -> APIRouter:
 
 
 def _visitor_routes(api: APIRouter, desk: Desk) -> None:
-    @api.post("/predictions", status_code=201, tags=["visitors"], summary="Ask the model")
-    def predict(body: PredictionIn, who: VisitorOf, key: Key = "") -> PredictionOut:
-        made = desk.predict(who, body.input, key)
+    @api.post(
+        "/predictions",
+        status_code=201,
+        tags=["visitors"],
+        summary="Ask the model",
+        responses={200: {"model": PredictionOut, "description": "Answered, and not recorded: the log's disk takes no more"}},
+    )
+    async def predict(body: PredictionIn, who: VisitorOf, response: Response, key: Key = "") -> PredictionOut:
+        made = await desk.admission.run(desk.predict, who, body.input, key)
+        if not made.id:
+            response.status_code = 200  # nothing was created
         return PredictionOut(
             id=made.id,
             output=made.output,
@@ -136,8 +157,8 @@ def _visitor_routes(api: APIRouter, desk: Desk) -> None:
         )
 
     @api.post("/corrections", status_code=201, tags=["visitors"], summary="Say what the answer should be")
-    def correct(body: CorrectionIn, who: VisitorOf, key: Key = "") -> CorrectionOut:
-        correction, status = desk.correct(who, body.prediction_id, body.output, body.comment, key)
+    async def correct(body: CorrectionIn, who: VisitorOf, key: Key = "") -> CorrectionOut:
+        correction, status = await desk.admission.run(desk.correct, who, body.prediction_id, body.output, body.comment, key)
         return CorrectionOut(id=correction.id, status=status)
 
     @api.get("/corrections", tags=["visitors"], summary="One's own corrections")
@@ -145,8 +166,8 @@ def _visitor_routes(api: APIRouter, desk: Desk) -> None:
         return [_given(item) for item in desk.given(who, limit)]
 
     @api.delete("/corrections/{correction_id}", status_code=204, tags=["visitors"], summary="Withdraw one's own correction")
-    def withdraw(correction_id: str, who: VisitorOf) -> Response:
-        desk.withdraw(who, correction_id)
+    async def withdraw(correction_id: str, who: VisitorOf) -> Response:
+        await desk.admission.run(desk.withdraw, who, correction_id)
         return Response(status_code=204)
 
 
@@ -167,7 +188,7 @@ def _log_routes(api: APIRouter, store: Store, backups: Path) -> None:
     def checks(_: StaffOf) -> list[str]:
         return check_log(store)
 
-    @api.post("/backups", status_code=201, tags=["staff"], summary="A consistent copy of the log on the server's disk")
+    @api.post("/backups", status_code=201, tags=["staff"], summary="A verified copy of the log on the server's disk")
     def backup(_: StaffOf) -> dict[str, str]:
         return {"path": str(back_up(store, backups))}
 

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import duckdb
 
 from feedback import rollup
+from feedback.errors import Conflict
+from feedback.records import now
 
 
 class Migration(NamedTuple):
@@ -221,6 +223,34 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(4, "traps, second opinions, blocks, erasures; a verdict can be taken back", _fourth),
     Migration(5, "how probably what a policy accepted is right", _fifth),
 )
+
+
+
+def migrate(con: duckdb.DuckDBPyConnection, name: str, before: Callable[[int], None]) -> bool:
+    """Bring a log to the newest migration, each in a transaction of its own; return whether one was applied.
+
+    `before(number)` is called before the first of them changes a log that holds something. Raises Conflict, with the log's
+    `name`, for a log that is newer than this program.
+    """
+    con.execute("CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, name VARCHAR, applied TIMESTAMP)")
+    row = con.execute("SELECT coalesce(max(number), 0) FROM migrations").fetchone()
+    have = int(row[0]) if row else 0
+    if have > MIGRATIONS[-1].number:
+        raise Conflict(f"{name}: written by a newer Amend (migration {have}, known up to {MIGRATIONS[-1].number})")
+    waiting = [m for m in MIGRATIONS if m.number > have]
+    if waiting and have:
+        before(waiting[0].number)
+    for migration in waiting:
+        con.execute("BEGIN")
+        try:
+            migration.apply(con)
+            con.execute("INSERT INTO migrations VALUES (?, ?, ?)", [migration.number, migration.name, now()])
+            con.execute("COMMIT")
+        except duckdb.Error:
+            con.execute("ROLLBACK")
+            raise
+    return bool(waiting)
+
 
 TABLES = (
     "exposures",

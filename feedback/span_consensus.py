@@ -18,7 +18,20 @@ import numpy as np
 
 from feedback.consensus import groups, usual_size
 from feedback.errors import BadInput
-from feedback.span_model import FIND, Marks, Rates, SpanFit, SpanPriors, best_set, counts, exclusive, fit, log_odds, rates_of
+from feedback.span_model import (
+    FIND,
+    Marks,
+    Rates,
+    SpanFit,
+    SpanPriors,
+    best_set,
+    counts,
+    exclusive,
+    fit,
+    log_odds,
+    rates_of,
+    unseen,
+)
 from feedback.threshold import supported
 
 Span = tuple[int, int, str]
@@ -89,14 +102,23 @@ class SpanConsensus:
     def leading(self) -> list[SpanLeading]:
         """Return the likeliest answer to every text, in the order of `items`; a known text's is its truth, with posterior 1."""
         of_item = _by_item(self.answers)
+        odds = log_odds(self.marks, self.fit.rates, self.priors)  # of all candidates at once: a long log has mostly lone answers
+        missed = self.fit.rates.hidden * unseen(self.marks, self.fit.rates)
+        ends = np.searchsorted(self.marks.text_of, np.arange(len(self.items) + 1)).tolist()
+        clusters: dict[int, list[tuple[int, ...]]] = {}
+        for cluster in self.marks.clusters:
+            clusters.setdefault(int(self.marks.text_of[cluster[0]]), []).append(cluster)
         found = []
-        for item in self.items:
+        for text, item in enumerate(self.items):
             if item in self.known:
                 spans = tuple(sorted(self.known[item]))
                 ones = tuple(1.0 for _ in spans)
                 found.append(SpanLeading(item, spans, ones, 1.0, _changes(spans, of_item[item])))
             else:
-                found.append(_judged(of_item[item], self.people, self.fit.rates, self.priors))
+                here, end = ends[text], ends[text + 1]
+                local = [tuple(index - here for index in cluster) for cluster in clusters.get(text, ())]
+                own = self.marks.spans[here:end]
+                found.append(_likeliest(of_item[item], own, odds[here:end].tolist(), local, float(missed[text])))
         return found
 
     def held_out(self, size: int | None = None) -> list[SpanHeldOut]:
@@ -228,13 +250,24 @@ def _judged(answers: Sequence[SpanAnswer], people: Sequence[str], rates: Rates, 
     marks = _marks(answers, {})
     rows = [place[name] for name in sorted({a.contributor for a in answers})]
     odds = log_odds(marks, rates._replace(of=rates.of[rows]), priors).tolist() if marks.spans else []
-    chosen, probability = best_set(marks.spans, odds)
-    spans = tuple(sorted(marks.spans[i] for i in chosen))
     missed = rates.hidden * float(np.prod(1 - rates.of[rows, FIND]))
-    each = {marks.spans[i]: 1 / (1 + math.exp(-min(max(odds[i], -500), 500))) for i in chosen}
-    for cluster in marks.clusters:
-        marginals = exclusive([marks.spans[i] for i in cluster], [odds[i] for i in cluster])
-        each.update({marks.spans[i]: p for i, p in zip(cluster, marginals, strict=True) if i in chosen})
+    return _likeliest(answers, marks.spans, odds, marks.clusters, missed)
+
+
+def _likeliest(
+    answers: Sequence[SpanAnswer],
+    candidates: Sequence[Span],
+    odds: Sequence[float],
+    clusters: Sequence[tuple[int, ...]],
+    missed: float,
+) -> SpanLeading:
+    """Return the likeliest set of a text's candidates (sorted by end); `clusters` index them, `missed`: real ones nobody marked."""
+    chosen, probability = best_set(candidates, odds)
+    spans = tuple(sorted(candidates[i] for i in chosen))
+    each = {candidates[i]: 1 / (1 + math.exp(-min(max(odds[i], -500), 500))) for i in chosen}
+    for cluster in clusters:
+        marginals = exclusive([candidates[i] for i in cluster], [odds[i] for i in cluster])
+        each.update({candidates[i]: p for i, p in zip(cluster, marginals, strict=True) if i in chosen})
     return SpanLeading(
         answers[0].item, spans, tuple(each[s] for s in spans), probability * math.exp(-missed), _changes(spans, answers)
     )

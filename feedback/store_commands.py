@@ -1,4 +1,4 @@
-"""`python -m feedback.store`: export, import, backup, check. Asks the running app, or opens the log itself where none runs."""
+"""`python -m feedback.store`: export, import, backup, backups, restore, check. Asks the running app, or opens the log where none runs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from feedback.backups import back_up, listed
 from feedback.client import RunningApp, command_parser, home_of, running_app
 from feedback.errors import AmendError, BadInput, Conflict
 from feedback.home import Home
+from feedback.restoring import restore
 from feedback.store import Store
-from feedback.transfer import FORMS, back_up, check_log, export_table, import_rows, read_rows
+from feedback.transfer import FORMS, check_log, export_table, import_rows, read_rows
 
 _CHUNK_BYTES = 100_000  # stays under the smallest sensible limits.max_body_bytes
 
@@ -23,6 +25,10 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         home = home_of(arguments.demo, arguments.home)
+        if arguments.verb == "backups":
+            return _list(home)
+        if arguments.verb == "restore":
+            return _restore(home, arguments.backup)
         app = running_app(home)
         if app:
             with app:
@@ -45,7 +51,10 @@ def _parser() -> argparse.ArgumentParser:
     import_.add_argument("table")
     import_.add_argument("file", type=Path)
     import_.add_argument("--format", choices=FORMS, default=None, help="default: by the file's ending")
-    verbs.add_parser("backup", help="a consistent copy of the log into the home's backups")
+    verbs.add_parser("backup", help="a verified copy of the log into the home's backups, while the app runs or not")
+    verbs.add_parser("backups", help="the backups of this home: time, size, rows, and when each was read through")
+    put_back = verbs.add_parser("restore", help="put a backup in the log's place, while the app is stopped")
+    put_back.add_argument("backup", type=Path)
     verbs.add_parser("check", help="look for rows that do not hang together")
     return parser
 
@@ -99,9 +108,30 @@ def _do(store: Store, home: Home, arguments: argparse.Namespace) -> int:
         print(f"{done.stored} rows stored, {done.known} were there already")
         return 0
     if arguments.verb == "backup":
-        print(back_up(store, home.backups))
+        print(back_up(store, home.backups, demo=arguments.demo if arguments.demo.is_file() else None))
         return 0
     return _report(check_log(store))
+
+
+def _list(home: Home) -> int:
+    for backup in listed(home.backups):
+        told = f"verified {backup.verified:%Y-%m-%d %H:%M} UTC" if backup.verified else "never verified"
+        rows = f"{sum(backup.rows.values()):,} rows" if backup.rows else "rows unknown"
+        print(f"{backup.file}  made {backup.made:%Y-%m-%d %H:%M:%S} UTC  {backup.size:,} bytes  {rows}  {told}  {backup.kind}")
+    for aside in sorted(home.backups.glob("log-aside-*.duckdb")):
+        print(f"{aside}  put aside by a restore  {aside.stat().st_size:,} bytes")
+    return 0
+
+
+def _restore(home: Home, backup: Path) -> int:
+    done = restore(home, backup)
+    print(f"{backup} is the log of {home.directory} now: {sum(done.found.rows.values()):,} rows")
+    if done.aside:
+        print(f"the log of before is kept as {done.aside}")
+    for name in done.missing:
+        print(f"versions/{name} belongs to this backup and is not here: bring it into {home.directory / 'versions'} first")
+    with Store(home.directory) as store:  # brings an older one up to date
+        return max(_report(check_log(store)), bool(done.missing))
 
 
 def _write(path: Path, content: bytes) -> int:

@@ -10,11 +10,13 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
+from pyarrow import ArrowException
 
 from feedback.caps import CapRule
 from feedback.disk import refuse_full_disk
@@ -25,6 +27,7 @@ from feedback.store import Store
 from feedback.weighing import weigh
 
 GATE_SHARE = 0.2
+_MANIFEST, _TABLE = "manifest.json", "examples.parquet"
 _COLUMNS = ["correction_id", "contributor", "input", "output", "weight", "input_hash", "confirmation", "part"]
 
 
@@ -119,8 +122,8 @@ def freeze(examples: Sequence[Example], directory: Path, weighing: Mapping[str, 
     )
     try:
         staged.mkdir(parents=True)
-        frame.to_parquet(staged / "examples.parquet", index=False)
-        digest = sha256((staged / "examples.parquet").read_bytes()).hexdigest()
+        frame.to_parquet(staged / _TABLE, index=False)
+        digest = sha256((staged / _TABLE).read_bytes()).hexdigest()
         parts = frame["part"].value_counts().to_dict()
         manifest = {
             "id": name,
@@ -132,7 +135,7 @@ def freeze(examples: Sequence[Example], directory: Path, weighing: Mapping[str, 
             "sha256": digest,
             "weighing": dict(weighing or {}),
         }
-        write_atomically(staged / "manifest.json", json.dumps(manifest, indent=1))
+        write_atomically(staged / _MANIFEST, json.dumps(manifest, indent=1))
         staged.rename(directory / name)
     except OSError as error:
         shutil.rmtree(staged, ignore_errors=True)
@@ -142,36 +145,53 @@ def freeze(examples: Sequence[Example], directory: Path, weighing: Mapping[str, 
 
 
 def weighing_of(directory: Path) -> Mapping[str, Json]:
-    """Return what a snapshot's manifest says of its weights; empty where it says nothing or is gone (erased, pruned)."""
-    try:
-        found: Mapping[str, Json] = json.loads((directory / "manifest.json").read_text(encoding="utf-8")).get("weighing", {})
-    except FileNotFoundError:
-        return {}
-    return found
+    """Return what a snapshot's manifest says of its weights; empty where it says nothing or is gone (erased, pruned).
+
+    Raises BadInput where the manifest is broken.
+    """
+    return _weighing(_manifest(directory)) if (directory / _MANIFEST).exists() else {}
 
 
 def read_snapshot(directory: Path) -> Snapshot:
-    """Read a snapshot back. Raises BadInput where files are missing or the sha256 does not match the manifest."""
+    """Read a snapshot back. Raises BadInput where files are missing or broken, or the sha256 does not match the manifest."""
+    manifest = _manifest(directory)
     try:
-        manifest = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
-        raw = (directory / "examples.parquet").read_bytes()
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{directory}: not a snapshot (manifest.json and examples.parquet): {error}") from error
+        raw = (directory / _TABLE).read_bytes()
+    except OSError as error:
+        raise BadInput(f"{directory}: not a snapshot ({_MANIFEST} and {_TABLE}): {error}") from error
     digest = sha256(raw).hexdigest()
     if digest != manifest.get("sha256"):
-        raise BadInput(f"{directory}: examples.parquet has sha256 {digest}, its manifest says {manifest.get('sha256')}")
-    frame = pd.read_parquet(directory / "examples.parquet")
+        raise BadInput(f"{directory}: {_TABLE} has sha256 {digest}, its manifest says {manifest.get('sha256')}")
     parts: dict[str, list[Example]] = {"train": [], "gate": []}
-    for row in frame.to_dict("records"):
-        parts[str(row["part"])].append(
-            Example(
-                input=json.loads(row["input"]),
-                output=json.loads(row["output"]),
-                weight=float(row["weight"]),
-                correction_id=str(row["correction_id"]),
-                contributor=str(row["contributor"]),
-                input_hash=str(row["input_hash"]),
-                confirmation=bool(row["confirmation"]),
+    try:
+        for row in pd.read_parquet(BytesIO(raw)).to_dict("records"):
+            parts[str(row["part"])].append(
+                Example(
+                    input=json.loads(row["input"]),
+                    output=json.loads(row["output"]),
+                    weight=float(row["weight"]),
+                    correction_id=str(row["correction_id"]),
+                    contributor=str(row["contributor"]),
+                    input_hash=str(row["input_hash"]),
+                    confirmation=bool(row["confirmation"]),
+                )
             )
-        )
-    return Snapshot(str(manifest["id"]), digest, parts["train"], parts["gate"], manifest.get("weighing", {}))
+    except (OSError, ValueError, TypeError, KeyError, RecursionError, ArrowException) as error:
+        raise BadInput(f"{directory}: {_TABLE} is not the table of a snapshot: {type(error).__name__}: {error}") from error
+    return Snapshot(manifest["id"], digest, parts["train"], parts["gate"], _weighing(manifest))
+
+
+def _manifest(directory: Path) -> dict[str, Any]:
+    """Return a snapshot's manifest; raise BadInput where it is missing, broken or names no snapshot."""
+    try:
+        manifest = json.loads((directory / _MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadInput(f"{directory}: not a snapshot ({_MANIFEST} and {_TABLE}): {error}") from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("id"), str):
+        raise BadInput(f"{directory}: {_MANIFEST} names no snapshot: it must be an object with an id")
+    return manifest
+
+
+def _weighing(manifest: Mapping[str, Any]) -> Mapping[str, Json]:
+    said = manifest.get("weighing", {})
+    return said if isinstance(said, dict) else {}

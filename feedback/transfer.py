@@ -7,16 +7,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
-from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
 import pandas as pd
+from pyarrow import ArrowException
 
 from feedback.declaring import guardrails_of
 from feedback.errors import BadInput
-from feedback.records import Variant, now
+from feedback.exchange.annotation import parsed
+from feedback.hanging import problems_in
+from feedback.records import Variant
 from feedback.rollup import SOURCES
-from feedback.schema import MIGRATIONS, TABLES, VIEWS
+from feedback.schema import TABLES, VIEWS
 from feedback.store import TABLE_OF, Duplicate, Store
 
 FORMS = ("parquet", "csv", "jsonl")
@@ -25,16 +27,6 @@ MEDIA_TYPES = {
     "csv": "text/csv; charset=utf-8",
     "jsonl": "application/jsonl; charset=utf-8",
 }
-_HANGS_ON = (
-    ("corrections", "prediction_id", "predictions"),
-    ("pairs", "left_prediction", "predictions"),
-    ("pairs", "right_prediction", "predictions"),
-    ("votes", "pair_id", "pairs"),
-    ("reviews", "correction_id", "corrections"),
-    ("withdrawals", "correction_id", "corrections"),
-    ("uses", "correction_id", "corrections"),
-    ("asked", "prediction_id", "predictions"),
-)
 _LATER = {
     "corrections": {"edits"},
     "reviews": {"probability"},
@@ -74,14 +66,7 @@ def export_table(store: Store, table: str, form: str) -> bytes:
 def read_rows(raw: bytes, form: str, name: str) -> list[dict[str, Any]]:
     """Return the rows of an exported table. Raises BadInput naming the line of a JSONL that is broken."""
     if form == "jsonl":
-        rows = []
-        for number, line in enumerate(raw.decode("utf-8", "surrogatepass").splitlines(), 1):
-            if line.strip():
-                try:
-                    rows.append(json.loads(line))
-                except ValueError as error:
-                    raise BadInput(f"{name}, line {number}: not JSON: {error}") from error
-        return rows
+        return _jsonl_rows(raw, name)
     if form not in FORMS:
         raise BadInput(f"{name}: unknown form {form!r}: available are {', '.join(FORMS)}")
     try:
@@ -90,9 +75,24 @@ def read_rows(raw: bytes, form: str, name: str) -> list[dict[str, Any]]:
             if form == "parquet"
             else pd.read_csv(io.BytesIO(raw), dtype=str, keep_default_na=False, na_values=[])
         )
-    except (ValueError, OSError, pd.errors.ParserError) as error:
+    except (ValueError, OSError, pd.errors.ParserError, ArrowException) as error:
         raise BadInput(f"{name}: not a {form} file: {error}") from error
     return [{str(key): _plain(value) for key, value in row.items()} for row in frame.to_dict("records")]
+
+
+def _jsonl_rows(raw: bytes, name: str) -> list[dict[str, Any]]:
+    try:
+        text = raw.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{name}: byte {error.start} is not UTF-8") from error
+    rows = []
+    for number, line in enumerate(text.split("\n"), 1):  # no other line's end: U+2028 is part of a text
+        if line.strip():
+            row = parsed(line, f"{name}, line {number}:")
+            if not isinstance(row, dict):
+                raise BadInput(f"{name}, line {number}: {line.strip()[:80]!r} must be a JSON object")
+            rows.append(row)
+    return rows
 
 
 def import_rows(store: Store, table: str, rows: Sequence[Mapping[str, Any]]) -> Imported:
@@ -117,33 +117,14 @@ def import_rows(store: Store, table: str, rows: Sequence[Mapping[str, Any]]) -> 
     return Imported(len(records) - known, known)
 
 
-def back_up(store: Store, directory: Path) -> Path:
-    """Write a consistent copy of the log into `directory`, named by the moment; return its path."""
-    target = directory / f"log-{now():%Y%m%dT%H%M%S%f}.duckdb"
-    store.backup(target)
-    return target
-
-
 def check_log(store: Store) -> list[str]:
     """Return what is wrong with the log, in words; an empty list where nothing is."""
-    problems: list[str] = []
-    number = store.rows("SELECT max(number) AS n FROM migrations")[0]["n"]
-    if number != MIGRATIONS[-1].number:
-        problems.append(f"the schema is at migration {number}, the program at {MIGRATIONS[-1].number}")
-    for child, key, parent in _HANGS_ON:
-        sql = f"SELECT count(*) AS n FROM {child} c ANTI JOIN {parent} p ON p.id = c.{key}"
-        found = int(store.rows(sql)[0]["n"])
-        if found:
-            problems.append(f"{found} {child} without their row in {parent}")
-    sql = """SELECT count(*) AS n FROM predictions p
-             ANTI JOIN exposures e ON e.experiment = p.experiment AND e.contributor = p.contributor WHERE p.experiment <> ''"""
-    unexposed = int(store.rows(sql)[0]["n"])
-    if unexposed:
-        problems.append(f"{unexposed} predictions in an experiment without an exposure")
-    return problems
+    return problems_in(lambda sql: int(store.rows(sql)[0]["n"]))
 
 
 def _record(table: str, row: Mapping[str, Any], index: int) -> Any:
+    if not isinstance(row, Mapping):
+        raise BadInput(f"row {index} of {table} is {type(row).__name__}: it must be an object of columns")
     cls = _CLASS_OF[table]
     names = {f.name for f in fields(cls)} - {"notes"}
     missing, unknown = names - set(row) - _LATER.get(table, set()), set(row) - names
@@ -167,7 +148,7 @@ def _record(table: str, row: Mapping[str, Any], index: int) -> Any:
                 values[name] = tuple(values[name])
         hints = get_type_hints(cls)
         return cls(**{name: _typed(value, hints[name]) for name, value in values.items()})
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise BadInput(f"row {index} of {table}: {error}") from error
 
 

@@ -1,4 +1,4 @@
-"""One loaded version that answers batches of checked inputs. It has no queue and no thread of its own."""
+"""One loaded version that answers batches of checked inputs, by whatever engine it was opened with. It has no queue and no thread."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import torch
 
 from feedback.records import Answer, Json, text_of
 from model.base import Model, load_model
-from model.batches import logits_of, tokenize, words_of
+from model.batches import merged, specials, tokenize, window_ids, words_of
 from model.card import read_card
+from model.engine import Engine, PlainEngine, engine_of
 from model.methods import device_of, fast_bf16
 from model.task import Encoded, Task
 
@@ -20,15 +21,20 @@ BATCH = 16  # windows; larger batches are slower on CPUs
 
 
 class Answerer:
-    """A network, its tokenizer and the map from its outputs to the task's labels. One caller at a time (a lock sees to it)."""
+    """A network, its tokenizer and the map from its outputs to the task's labels. Safe to use from many threads at once.
 
-    def __init__(self, task: Task, model: Model, rename: Mapping[str, str] | None = None) -> None:
+    `engine` computes; by default transformers' own pass, which follows a network that is still learning.
+    """
+
+    def __init__(self, task: Task, model: Model, rename: Mapping[str, str] | None = None, engine: Engine | None = None) -> None:
         self.task = task
         self.model = model
+        self.engine: Engine = engine or PlainEngine(model.network, int(model.tokenizer.pad_token_id or 0))
+        self._around = specials(model.tokenizer)
         outputs = {int(i): label for i, label in model.network.config.id2label.items()}
         sources = task.sources(outputs, rename or {})
         self._sources = None if sources == [[i] for i in range(len(outputs))] else sources
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # a tokenizer keeps settings between calls: one caller at a time
 
     def answer(self, inputs: Sequence[Json], settings: Sequence[Mapping[str, float]]) -> list[Answer]:
         """Return the answers in order, each decoded with its own settings."""
@@ -48,7 +54,8 @@ class Answerer:
         """Return tokens and logits of whole inputs, columns in the order of the task's config labels."""
         with self._lock:
             encodings = tokenize(self.model.tokenizer, [text_of(value) for value in inputs])
-            logits = logits_of(self.model.network, self.model.tokenizer, encodings, BATCH)
+        rows = [ids for encoded in encodings for ids in window_ids(encoded, self._around)]
+        logits = merged(encodings, self.engine.logits(rows, BATCH), len(self._around.before))
         return encodings, logits if self._sources is None else [joined(row, self._sources) for row in logits]
 
 
@@ -69,18 +76,20 @@ def joined(logits: np.ndarray, sources: Sequence[Sequence[int]]) -> np.ndarray:
     return np.stack(columns, axis=-1)
 
 
-def open_version(directory: Path, device: str = "auto") -> Answerer:
-    """Load a version directory for answering: bf16 weights where that is fast, fp32 elsewhere. Raises BadInput, BadDemo."""
+def open_version(directory: Path, device: str = "auto", dtype: torch.dtype | None = None) -> Answerer:
+    """Load a version directory for answering; see open_checkpoint. Raises BadInput, BadDemo."""
     card = read_card(directory)
-    return open_checkpoint(card.bound_task(), directory, card.rename, device)
+    return open_checkpoint(card.bound_task(), directory, card.rename, device, dtype)
 
 
-def open_checkpoint(task: Task, directory: Path, rename: Mapping[str, str] | None = None, device: str = "auto") -> Answerer:
-    """Load any checkpoint of the task for answering. Raises BadDemo."""
+def open_checkpoint(
+    task: Task, directory: Path, rename: Mapping[str, str] | None = None, device: str = "auto", dtype: torch.dtype | None = None
+) -> Answerer:
+    """Load any checkpoint of the task for answering; `dtype` None: bf16 where that is fast, fp32 elsewhere. Raises BadDemo."""
     place = device_of(device)
-    model = load_model(task, str(directory), torch.bfloat16 if fast_bf16(place) else torch.float32)
+    model = load_model(task, str(directory), dtype or (torch.bfloat16 if fast_bf16(place) else torch.float32))
     model.network.to(place)
-    return Answerer(task, model, rename)
+    return Answerer(task, model, rename, engine_of(model.network, int(model.tokenizer.pad_token_id or 0)))
 
 
 def answer_all(

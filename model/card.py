@@ -98,9 +98,15 @@ class Card:
             raise BadInput(f"card: number = {given['number']!r}: must be a whole number from 1")
         if not isinstance(given["labels"], list) or not all(isinstance(label, str) for label in given["labels"]):
             raise BadInput(f"card: labels = {given['labels']!r}: must be a list of texts")
-        if given.get("gate") is not None and "verdict" not in given["gate"]:
+        for name in ("settings", "training", "scores", "rename"):
+            if not isinstance(given.get(name, {}), dict):
+                raise BadInput(f"card: {name} = {given[name]!r}: must be a JSON object")
+        gate, erased = given.get("gate"), given.get("erased", [])
+        if gate is not None and not (isinstance(gate, dict) and isinstance(gate.get("verdict"), str)):
             raise BadInput("card: gate has no verdict")
-        return cls(**{**given, "labels": tuple(given["labels"]), "erased": tuple(given.get("erased", ()))})
+        if not isinstance(erased, list) or not all(isinstance(id_, str) for id_ in erased):
+            raise BadInput(f"card: erased = {erased!r}: must be a list of ids")
+        return cls(**{**given, "labels": tuple(given["labels"]), "erased": tuple(erased)})
 
     def write(self, directory: Path) -> None:
         """Write card.json into a version directory, whole or not at all."""
@@ -125,7 +131,7 @@ def read_card(directory: Path) -> Card:
     """Read the card of a version directory; raise BadInput where it is missing or broken."""
     try:
         return Card.from_dict(json.loads((directory / CARD).read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"{directory / CARD}: cannot be read: {error}") from error
     except BadInput as error:
         raise BadInput(f"{directory / CARD}: {error.detail}") from error

@@ -24,7 +24,7 @@ from transformers import AutoModel
 from feedback.duplicates import duplicate_groups
 from feedback.errors import BadInput
 from feedback.records import Example, Json, text_of
-from model.base import load_config, load_tokenizer, quiet
+from model.base import SAFE, load_config, load_tokenizer, quiet
 from model.batches import logits_of, specials, tokenize
 from model.head import STRENGTH
 from model.task import Encoded, Task
@@ -103,7 +103,7 @@ def places_of(task: Task, examples: Sequence[Example], source: str, report: Repo
     """Return what the frozen base sees at every labelled place: words in context, or the mean of a text."""
     quiet()
     tokenizer = load_tokenizer(source, load_config(source))
-    reader = _Reader(AutoModel.from_pretrained(source, dtype=torch.float32).eval())
+    reader = _Reader(AutoModel.from_pretrained(source, dtype=torch.float32, **SAFE).eval())
     tags: list[np.ndarray] = []
     tokens: list[np.ndarray] = []
     states: list[np.ndarray] = []

@@ -25,7 +25,7 @@ _FILES = (
     "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt",
     "*.model", "LICEN[CS]E*",
 )  # fmt: skip
-_WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin", "pytorch_model.bin.index.json")
+_WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 
 
 def add_foreign(demo: Demo, source: Path | str, out: Path) -> Path:

@@ -7,12 +7,16 @@ import threading
 from typing import NamedTuple
 
 from feedback.asking import Asking
+from feedback.backups import Backups
+from feedback.conditions import Conditions
 from feedback.demo import Demo
 from feedback.desk import Desk
 from feedback.errors import NotFound
 from feedback.experiments import Experiments
 from feedback.home import Home
 from feedback.limits import Limits
+from feedback.measured import Measured
+from feedback.metrics import Meter
 from feedback.pairs import Pairs
 from feedback.room import Room, open_room
 from feedback.staff import Staff
@@ -23,11 +27,13 @@ from model.cleaner import Cleaner
 from model.data import task_of
 from model.gold import lay_traps
 from model.lane import Lane
+from model.observing import observe
 from model.offering import Offering
 from model.resident import Resident
 from model.retrain import Retrainer
 from model.rounds import Rounds
 from model.serve import Predictor
+from model.serving import predictor_of
 from model.starter import ensure_versions, first_experiment
 from model.task import task_type
 from model.versions import Versions
@@ -49,6 +55,9 @@ class House(NamedTuple):
     words: Words
     cleaner: Cleaner
     lane: Lane
+    meter: Meter
+    backups: Backups
+    conditions: Conditions
 
     @property
     def desk(self) -> Desk:
@@ -75,9 +84,13 @@ class House(NamedTuple):
         self.room.begin()
         self.retrainer.begin()
         self.lane.begin()
+        self.backups.begin()
+        self.conditions.begin()
 
     def close(self) -> None:
         """Stop watching and predicting, then close the log."""
+        self.conditions.close()
+        self.backups.close()
         self.room.close()
         self.cleaner.close()
         self.lane.close()
@@ -104,7 +117,7 @@ def open_house(demo: Demo, home: Home, words: Words) -> House:
         labels, fallback = demo.labels or found, demo.fallback_label or card.fallback_label
         task = task_type(demo.task)(labels, demo.limits.max_chars, fallback)
         lay_traps(demo, task, store)
-        predictor = Predictor(versions, task=task, queue=demo.limits.queue)
+        predictor = predictor_of(demo, home, versions, task)
         for version in experiments.serving():
             predictor.warm(version)
         experiments.before_serving(lambda variant: predictor.warm(variant.version, variant.settings))
@@ -122,11 +135,14 @@ def open_house(demo: Demo, home: Home, words: Words) -> House:
                     with contextlib.suppress(NotFound):
                         retrainer.cancel(run["id"], "policy:erasure")
 
+        meter = Meter(demo.name)
         room = open_room(
-            demo, home, store, predictor, task.widget, experiments, words,
+            demo, home, store, Measured(predictor, meter), task.widget, experiments, words,
             cards=versions, interrupt=interrupt, tell=webhook.tell,
             cut=lambda text: predictor.words(experiments.champion, text), erasing=erasing,
         )  # fmt: skip
+        backups = Backups(demo.backups, store, home.backups, demo.path, webhook.tell, erasing)
+        conditions = observe(meter, home, store, predictor, experiments, retrainer, room, backups, webhook)
     except BaseException:
         store.close()
         raise
@@ -144,4 +160,7 @@ def open_house(demo: Demo, home: Home, words: Words) -> House:
         words,
         Cleaner(demo, store),
         lane,
+        meter,
+        backups,
+        conditions,
     )

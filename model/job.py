@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
+from pydantic import TypeAdapter, ValidationError
+
 from feedback.errors import BadInput
 
 Kind = Literal["seed", "retrain", "added"]
@@ -49,14 +51,20 @@ class Job:
         """Return the job of a JSON text; raise BadInput naming the key that is unknown, missing or wrong."""
         try:
             raw = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BadInput(f"job: not JSON: {error}") from error
         known = {field.name for field in fields(cls)}
-        if not isinstance(raw, dict) or not set(raw) <= known or not {"demo", "out"} <= set(raw):
+        if not isinstance(raw, dict):
+            raise BadInput(f"job: must be a JSON object, not {type(raw).__name__}")
+        if not set(raw) <= known or not {"demo", "out"} <= set(raw):
             raise BadInput(f"job: needs demo and out, and knows {', '.join(sorted(known))}; given: {', '.join(map(str, raw))}")
         if raw.get("kind", "seed") not in KINDS:
             raise BadInput(f"job: kind = {raw['kind']!r}: choices are {', '.join(KINDS)}")
-        job = cls(**raw)
+        try:
+            job = TypeAdapter(cls).validate_json(json.dumps(raw), strict=True)
+        except ValidationError as error:
+            said = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
+            raise BadInput(f"job: {said}") from error
         if job.from_base and job.kind != "retrain":
             raise BadInput(f"job: from_base with kind {job.kind!r}: it is for kind 'retrain' alone")
         if job.kind == "retrain" and not ((job.parent or job.from_base) and job.snapshot):
@@ -72,3 +80,5 @@ class Job:
             return cls.from_json(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise BadInput(f"{path}: cannot be read: {error.strerror or error}") from error
+        except UnicodeDecodeError as error:
+            raise BadInput(f"{path}: is not UTF-8: {error}") from error

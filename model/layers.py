@@ -53,7 +53,8 @@ def cached_states(
 def upper_logits(network: Any, states: Sequence[torch.Tensor]) -> torch.Tensor:
     """Return the logits of a batch from its cached states: (batch, tokens, labels) or (batch, labels)."""
     base, whole = network.base_model, network.base_model.encoder.layer
-    hidden = torch.nn.utils.rnn.pad_sequence(list(states), batch_first=True).float()  # (batch, tokens, hidden)
+    # Each to fp32 first: autocast on CPUs knows no fp16 where tensors are joined.
+    hidden = torch.nn.utils.rnn.pad_sequence([state.float() for state in states], batch_first=True)  # (batch, tokens, hidden)
     lengths = torch.tensor([len(state) for state in states], device=hidden.device)
     there = torch.arange(hidden.shape[1], device=hidden.device)[None, :] < lengths[:, None]
     mask = torch.zeros(there.shape, device=hidden.device).masked_fill(~there, torch.finfo(torch.float32).min)[:, None, None, :]

@@ -66,7 +66,8 @@ def lean(
 
     def upper_loss(batch: Sequence[int], counted: int) -> torch.Tensor:
         given = packs(batch, counted)
-        hidden = torch.cat([states[starts[i] : starts[i + 1]] for i in batch]).float()
+        # Each part to fp32 before it is joined: autocast on CPUs knows no fp16 in cat.
+        hidden = torch.cat([states[starts[i] : starts[i + 1]].float() for i in batch])
         return packed_loss(packed.logits(given, hidden, lowest), given)
 
     return Learner(parameters, upper_loss, [places(f) for f in features], "lean", packed.release)

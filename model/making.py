@@ -15,7 +15,7 @@ from feedback.demo import Demo
 from feedback.disk import refuse_full_disk
 from feedback.errors import BadInput
 from feedback.training_set import Snapshot, read_snapshot
-from model.answering import Answerer, open_version
+from model.answering import Answerer, open_checkpoint, open_version
 from model.card import CARD, Card, read_card
 from model.exports import add_foreign
 from model.held import Held
@@ -113,7 +113,7 @@ def _trained(
     trained.model.tokenizer.save_pretrained(staged)
     parent = None if job.from_base else job.parent_version
     card = _card(job, demo, task, snapshot, settings, {**_took(trained), **_dealt(parts)}, trained.interpolation, parent)
-    return card, Answerer(task, trained.model)
+    return card, open_checkpoint(task, staged)  # judged is what will serve: as it was saved, computed as it will be
 
 
 def _refitted(

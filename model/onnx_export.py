@@ -70,18 +70,18 @@ def export_onnx(directory: Path, card: Card, out: Path) -> Verified:
 
     Raises BadInput without the libraries or where torch cannot export the network, ExportDiffers where the result differs.
     """
-    runtime = _libraries()
+    runtime = libraries()
     task = card.bound_task()
     model = load_model(task, str(directory))
-    with _calm():
-        _write(model.network, out / ONNX_FILE)
+    with calm():
+        write_onnx(model.network, out / ONNX_FILE)
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = runtime.InferenceSession(str(out / ONNX_FILE), options, providers=["CPUExecutionProvider"])
     return verified(task, model, Model(OnnxNetwork(session, model.network.config), model.tokenizer), card.rename)
 
 
-def _libraries() -> Any:
+def libraries() -> Any:
     """Return onnxruntime once all that is needed is there; raise BadInput with what to install."""
     try:
         return [importlib.import_module(name) for name in _LIBRARIES][-1]
@@ -107,7 +107,7 @@ class _Logits(torch.nn.Module):
         return logits
 
 
-def _write(network: Any, file: Path) -> None:
+def write_onnx(network: Any, file: Path) -> None:
     """Export with free batch and length. The example has padding, so that the mask is part of what is traced."""
     example = model_inputs([[5, 6, 7, 8, 9], [5, 6, 7]], 0, torch.device("cpu"))
     free = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens")}
@@ -131,7 +131,7 @@ def _write(network: Any, file: Path) -> None:
 
 
 @contextmanager
-def _calm() -> Iterator[None]:
+def calm() -> Iterator[None]:
     """Keep torch's exporter from telling about torchvision, which has no part in texts, and about its own old calls."""
     log = logging.getLogger("torch.onnx")
     level = log.level

@@ -108,6 +108,16 @@ class Packed:
         """How many layers the encoder has."""
         return len(self._layers)
 
+    def joint(self) -> tuple[list[tuple[str, nn.Parameter]], set[int]]:
+        """Return the joint query, key and value weights by name, and the ids of the parameters that are views of them."""
+        pairs = [(f"joint.{i}.{kind}", part) for i, pair in enumerate(self._joint) for kind, part in zip("wb", pair, strict=True)]
+        return pairs, {id(p) for layer in self._layers for part in _query_key_value(layer) for p in part.parameters()}
+
+    def rejoin(self) -> None:
+        """Make query, key and value views of the joint weights again, after those were pointed elsewhere."""
+        for layer, (weight, bias) in zip(self._layers, self._joint, strict=True):
+            _view(_query_key_value(layer), weight, bias)
+
     def release(self) -> None:
         """Give the network weights of its own again, with what was learned."""
         if self._words is not None:
@@ -146,6 +156,10 @@ def _joined(layer: Any) -> tuple[nn.Parameter, nn.Parameter]:
     parts = _query_key_value(layer)
     weight = nn.Parameter(torch.cat([part.weight.detach() for part in parts]))
     bias = nn.Parameter(torch.cat([part.bias.detach() for part in parts]))
+    _view(parts, weight, bias)
+    return weight, bias
+
+
+def _view(parts: Sequence[Any], weight: torch.Tensor, bias: torch.Tensor) -> None:
     for part, w, b in zip(parts, weight.detach().chunk(3), bias.detach().chunk(3), strict=True):
         part.weight.data, part.bias.data = w, b
-    return weight, bias

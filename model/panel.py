@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -25,9 +26,10 @@ def build(
     lane: Lane,
     *,
     author_of: Callable[[gr.Request], str],
+    engines: Callable[[], Mapping[int, str]] = dict,
 ) -> None:
-    """Draw the page into the surrounding gr.Tab. `author_of(request)` names who is logged in."""
-    shown = Shown(t, retrainer, experiments, versions, lane)
+    """Draw the page into the surrounding gr.Tab. `author_of(request)` names who is logged in; `engines()` what computes each version."""
+    shown = Shown(t, retrainer, experiments, versions, lane, engines)
     plotted = Plotted(t, retrainer, experiments, versions)
     overview = gr.Textbox(lines=3, interactive=False, show_label=False, container=False, elem_id="models-overview")
     progress = gr.Textbox(interactive=False, show_label=False, container=False, elem_id="models-progress")
@@ -146,4 +148,5 @@ def _said(act: Callable[[], Any]) -> Any:
     try:
         return act()
     except AmendError as error:
-        raise gr.Error(str(error), print_exception=False) from error
+        # Gradio shows a message as HTML, and a refusal may quote what somebody wrote.
+        raise gr.Error(escape(str(error)), print_exception=False) from error

@@ -54,10 +54,7 @@ def _jsonl(path: Path, task: str, text_column: str, label_column: str) -> Iterat
             if not line.strip():
                 continue
             place = f"{path}:{number}"
-            try:
-                value = json.loads(line)
-            except ValueError as error:
-                raise BadDemo(f"{place}: {_short(line)} is not JSON: {error}") from error
+            value = _json(line, place, "is not JSON")
             if not isinstance(value, dict) or not {text_column, key} <= set(value):
                 raise BadDemo(f"{place}: {_short(line)} must be an object with {text_column!r} and {key!r}")
             if key == "spans":
@@ -76,12 +73,20 @@ def _span_shapes(spans: Json, place: str) -> None:
 def _csv(path: Path, task: str, text_column: str, label_column: str) -> Iterator[Row]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
-        missing = {text_column, label_column} - set(reader.fieldnames or [])
+        try:
+            missing = {text_column, label_column} - set(reader.fieldnames or [])
+        except csv.Error as error:
+            raise BadDemo(f"{path}:1: not CSV: {error}") from error
         if missing:
             raise BadDemo(f"{path}:1: no column {', '.join(sorted(missing))}; columns are {', '.join(reader.fieldnames or [])}")
-        for row in reader:
-            place = f"{path}:{reader.line_num}"
-            yield _table_row(row[text_column], row[label_column], task, place)
+        try:
+            for row in reader:
+                place = f"{path}:{reader.line_num}"
+                if row[text_column] is None or row[label_column] is None:
+                    raise BadDemo(f"{place}: fewer cells than the header has columns")
+                yield _table_row(row[text_column], row[label_column], task, place)
+        except csv.Error as error:
+            raise BadDemo(f"{path}:{reader.line_num}: not CSV: {error}") from error
 
 
 def _parquet(path: Path, task: str, text_column: str, label_column: str) -> Iterator[Row]:
@@ -101,10 +106,7 @@ def _table_row(text: Any, label: Any, task: str, place: str) -> Row:
         if not isinstance(label, str):
             raise BadDemo(f"{place}: label = {label!r}: must be a text")
         return Row(text, {"label": label}, place)
-    try:
-        spans = json.loads(label)
-    except (TypeError, ValueError) as error:
-        raise BadDemo(f"{place}: {_short(repr(label))}: the label column must hold a JSON list of spans") from error
+    spans = _json(label, place, "the label column must hold a JSON list of spans")
     _span_shapes(spans, place)
     return Row(text, {"spans": spans}, place)
 
@@ -147,6 +149,13 @@ def _sentence(tokens: list[str], tags: list[str], place: str) -> Row:
             spans.append({"start": at, "end": end, "label": tag[2:]})
         before, at = tag, end + 1
     return Row(" ".join(tokens), {"spans": spans}, place)
+
+
+def _json(text: Any, place: str, said: str) -> Any:
+    try:
+        return json.loads(text)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadDemo(f"{place}: {_short(str(text))}: {said}: {error}") from error
 
 
 def _short(text: str) -> str:

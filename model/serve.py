@@ -1,15 +1,19 @@
-"""The predictor: requests of many threads, answered in small batches by one worker. It stores nothing and assigns nobody.
+"""The predictor: requests of many threads, answered in small batches by a few workers. It stores nothing and assigns nobody.
 
-The worker takes whatever waits, without waiting for more: an idle server answers at once, a busy one in full batches.
+A worker takes whatever waits, without waiting for more: an idle server answers at once, a busy one in full batches. The queue is
+bounded, and so is the time that anybody waits: past either the answer is Busy, with the seconds after which to come again.
 """
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -17,40 +21,66 @@ import torch
 from feedback.errors import Busy
 from feedback.records import Answer, Json
 from model.answering import BATCH, Answerer, answer_all, open_version
+from model.engine import PackedEngine
 from model.task import Task
 from model.versions import Versions
 
-__all__ = ["KEPT", "Predictor", "answer_all"]
+__all__ = ["KEPT", "PATIENCE", "Predictor", "answer_all"]
 
 KEPT = 4  # versions in memory: champion, challenger, and two that just left
-_ROUND = 8 * BATCH  # requests taken at once; sorting by length needs some to choose from
+PATIENCE = 20.0
+"""Seconds after which a request that was not answered is given up."""
+_ROUND = 4 * BATCH  # requests taken at once; sorting by length needs some to choose from
+_MOST_WORKERS = 4
+_LONGEST_WAIT = 30
+
+Open = Callable[[Path], Answerer]
 
 
 class _Request(NamedTuple):
     version: int
     input: Json
     settings: Mapping[str, float]
+    until: float  # time.monotonic() after which nobody waits for it
     answer: Future[Answer]
 
 
 class Predictor:
-    """Answers with any version on disk. Two variants of one version share its network: settings apply at decoding."""
+    """Answers with any version on disk. Two variants of one version share its network, two versions the weights they have in common.
+
+    `queue`: requests that may wait; `threads`: processor cores to use, 0 for all; `opened`: how a version is loaded, by default
+    with the engine of torch; `patience`: seconds that a request waits at most.
+    """
 
     def __init__(
-        self, versions: Versions, *, task: Task | None = None, queue: int = 256, threads: int = 0, device: str = "auto"
+        self,
+        versions: Versions,
+        *,
+        task: Task | None = None,
+        queue: int = 256,
+        threads: int = 0,
+        opened: Open = open_version,
+        patience: float = PATIENCE,
     ) -> None:
         self._versions = versions
         self._task = task
-        self._device = device
+        self._open = opened
+        self._patience = patience
         self._waiting = _queue(queue)
         self._loaded: OrderedDict[int, Answerer] = OrderedDict()
         self._lock = threading.Lock()
         self._doors: dict[int, threading.Lock] = {}  # one a version: it is loaded once, however many ask
         self._closed = False
-        if threads:
-            torch.set_num_threads(threads)
-        self._worker = threading.Thread(target=self._work, name="predictor", daemon=True)
-        self._worker.start()
+        self._busy = 0
+        self._rate = 0.0  # answers a second, of late
+        self.refused = 0
+        self.shared_bytes = 0
+        self._threads = threads or torch.get_num_threads()
+        # On a GPU one worker fills the device; on a CPU two small batches side by side beat one batch on two cores.
+        count = 1 if torch.cuda.is_available() else min(_MOST_WORKERS, self._threads)
+        self._workers = [threading.Thread(target=self._work, name=f"predictor-{i}", daemon=True) for i in range(count)]
+        for worker in self._workers:
+            worker.start()
 
     # -- what the desk asks ----------------------------------------------------------------------------------------
 
@@ -78,16 +108,19 @@ class Predictor:
         return self._answerer(version).words(text)
 
     def predict(self, version: int, input_: Json, settings: Mapping[str, float]) -> Answer:
-        """Return the version's answer to a checked input. Raises Busy where the queue is full, NotFound, BadInput."""
+        """Return the version's answer to a checked input. Raises Busy where the queue is full or it took too long, NotFound, BadInput."""
         if self._closed:
             raise Busy("the predictor is closed", code="closing")
         self.task.check_settings(settings)
-        request = _Request(version, input_, dict(settings), Future())
+        request = _Request(version, input_, dict(settings), time.monotonic() + self._patience, Future())
         try:
             self._waiting.put_nowait(request)
         except queue.Full:
-            raise Busy(f"{self._waiting.maxsize} requests wait already: try again in a moment", code="busy") from None
-        return request.answer.result()
+            raise self._too_busy(f"{self._waiting.maxsize} requests wait already: try again in a moment") from None
+        try:
+            return request.answer.result(self._patience + 1)
+        except TimeoutError:
+            raise self._too_busy(f"no answer within {self._patience:g} s: try again in a moment") from None
 
     @property
     def task(self) -> Task:
@@ -95,6 +128,19 @@ class Predictor:
         if self._task is None:
             self._task = self._versions.cards()[-1].bound_task()
         return self._task
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait now."""
+        return self._waiting.qsize()
+
+    def _too_busy(self, detail: str) -> Busy:
+        """Count a refusal; return the error that says when what waits now will be answered, in 1 to 30 s."""
+        with self._lock:
+            self.refused += 1
+            rate = self._rate
+        wait = math.ceil(self.waiting / rate) if rate else 2
+        return Busy(detail, max(1, min(_LONGEST_WAIT, wait)), code="busy")
 
     # -- which versions are in memory --------------------------------------------------------------------------------
 
@@ -113,13 +159,20 @@ class Predictor:
         with self._lock:
             return list(self._loaded)
 
+    def engines(self) -> dict[int, str]:
+        """Return what computes each version in memory, in words."""
+        with self._lock:
+            return {version: answerer.engine.name for version, answerer in sorted(self._loaded.items())}
+
     def close(self) -> None:
         """Answer what waits, then stop."""
         if self._closed:
             return
         self._closed = True
-        self._waiting.put(None)
-        self._worker.join()
+        for _ in self._workers:
+            self._waiting.put(None)
+        for worker in self._workers:
+            worker.join()
         while not self._waiting.empty():  # came in between the last look and the end
             late = self._waiting.get_nowait()
             if late is not None:
@@ -136,7 +189,12 @@ class Predictor:
         with door:  # the first to come loads, the others wait here for it
             with self._lock:
                 known = self._loaded.get(version)
-            known = known or open_version(self._versions.path(version), self._device)
+                others = list(self._loaded.values())
+            if known is None:
+                known = self._open(self._versions.path(version))
+                shared = _shared(known, others)
+                with self._lock:
+                    self.shared_bytes += shared
             with self._lock:
                 self._loaded[version] = known
                 self._loaded.move_to_end(version)
@@ -144,36 +202,69 @@ class Predictor:
                     self._loaded.popitem(last=False)
             return known
 
-    # -- the worker ----------------------------------------------------------------------------------------------------
+    # -- the workers ---------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
         while True:
             first = self._waiting.get()
-            taken = [first]
-            while len(taken) < _ROUND and taken[-1] is not None:
+            if first is None:
+                return
+            taken, ending = [first], False
+            # A fair share of what waits: the other workers want some too, and smaller batches answer their first texts sooner.
+            share = min(_ROUND, max(BATCH // 2, math.ceil((self._waiting.qsize() + 1) / len(self._workers))))
+            while len(taken) < share:
                 try:
-                    taken.append(self._waiting.get_nowait())
+                    more = self._waiting.get_nowait()
                 except queue.Empty:
                     break
+                if more is None:
+                    ending = True  # what was taken is answered first
+                    break
+                taken.append(more)
             by_version: dict[int, list[_Request]] = {}
+            now = time.monotonic()
             for request in taken:
-                if request is not None:
+                if request.until < now:  # who asked has given up: an answer would only keep others waiting
+                    request.answer.set_exception(Busy(f"no answer within {self._patience:g} s: try again in a moment"))
+                else:
                     by_version.setdefault(request.version, []).append(request)
             for version, requests in by_version.items():
                 self._answer(version, requests)
-            if taken[-1] is None:
+            if ending:
                 return
 
     def _answer(self, version: int, requests: list[_Request]) -> None:
         """Answer requests of one version; an error goes to those who asked, never to the worker."""
+        began = time.monotonic()
         try:
-            answers = self._answerer(version).answer([r.input for r in requests], [r.settings for r in requests])
+            answerer = self._answerer(version)
+            with self._lock:
+                self._busy += 1
+                busy = self._busy
+            try:
+                torch.set_num_threads(
+                    max(1, self._threads // busy)
+                )  # of this thread: all cores for one worker, fewer for each of more
+                answers = answerer.answer([r.input for r in requests], [r.settings for r in requests])
+            finally:
+                with self._lock:
+                    self._busy -= 1
         except Exception as error:  # noqa: BLE001  the worker's outer edge: the asking thread raises it
             for request in requests:
                 request.answer.set_exception(error)
             return
         for request, answer in zip(requests, answers, strict=True):
             request.answer.set_result(answer)
+        with self._lock:
+            rate = busy * len(requests) / max(1e-6, time.monotonic() - began)
+            self._rate = 0.8 * self._rate + 0.2 * rate if self._rate else rate
+
+
+def _shared(fresh: Answerer, others: Sequence[Answerer]) -> int:
+    """Let a version that was just loaded use the weights it has in common with others; return the bytes saved."""
+    if not isinstance(fresh.engine, PackedEngine):
+        return 0
+    return sum(fresh.engine.share(other.engine) for other in others if isinstance(other.engine, PackedEngine))
 
 
 def _queue(size: int) -> queue.Queue[_Request | None]:

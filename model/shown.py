@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import pandas as pd
 
 from feedback.experiments import Experiments
@@ -21,13 +23,20 @@ class Shown:
     """The page's texts and tables, in its language."""
 
     def __init__(
-        self, t: Say, retrainer: Retrainer, experiments: Experiments, versions: Versions, lane: Lane | None = None
+        self,
+        t: Say,
+        retrainer: Retrainer,
+        experiments: Experiments,
+        versions: Versions,
+        lane: Lane | None = None,
+        engines: Callable[[], Mapping[int, str]] = dict,
     ) -> None:
         self._t = t
         self._retrainer = retrainer
         self._experiments = experiments
         self._versions = versions
         self._lane = lane
+        self._engines = engines
 
     def overview(self) -> str:
         """Say who serves, who challenges, who waits, and what went wrong on disk or with the webhook."""
@@ -41,6 +50,7 @@ class Shown:
         waiting = self._retrainer.offering.waiting()
         if waiting:
             lines.append(t("models.waiting", version=waiting.number))
+        lines += [t("models.engine", version=version, engine=engine) for version, engine in self._engines().items()]
         lines += self._fast_lane()
         accepted, new = self._retrainer.feedback()
         lines.append(t("models.accepted", count=accepted, new=new))

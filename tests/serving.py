@@ -32,11 +32,12 @@ ASKED = {
 
 
 class Served(NamedTuple):
-    """A running app: its address, the opened rooms, and a staff token."""
+    """A running app: its address, the opened rooms, a staff token, and the application itself."""
 
     url: str
     house: House
     token: str
+    app: FastAPI
 
     def staff(self) -> httpx.Client:
         """Return a client that is staff."""
@@ -90,7 +91,7 @@ def served(demo_file: Path, home: Path) -> Iterator[Served]:
             assert thread.is_alive(), "the server did not start"
             assert time.monotonic() < deadline, "the server did not start within a minute"
             time.sleep(0.05)
-        yield Served(url, house, house.staff.make_token("tester"))
+        yield Served(url, house, house.staff.make_token("tester"), application)
     finally:
         server.should_exit = True
         thread.join(60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -198,6 +199,8 @@ def moment(value: Any) -> datetime | None:
         number = float(value)
     except (TypeError, ValueError):
         number = None
+    except OverflowError:  # a whole number that no float can hold
+        number = math.inf
     try:
         when = datetime.fromisoformat(str(value)) if number is None else datetime.fromtimestamp(number, UTC)
         return (when.astimezone(UTC) if when.tzinfo else when).replace(tzinfo=None)

@@ -64,8 +64,8 @@ def _of_task(place: str, task: Any, how: Reading, ignored: Counter[str]) -> list
     given = task.get("annotations", task.get("completions"))  # the older name
     if not isinstance(given, list):
         raise BadInput("'annotations' must be a list")
-    if task.get("predictions"):
-        ignored["predictions"] += len(task["predictions"])
+    if predictions := task.get("predictions"):
+        ignored["predictions"] += len(predictions) if isinstance(predictions, list) else 1
     if not given:
         ignored["tasks without an annotation"] += 1
     found = []

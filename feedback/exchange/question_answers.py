@@ -79,7 +79,7 @@ def _rating(value: Any) -> float | None:
         return None
     try:
         rating = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         rating = math.nan
     if math.isnan(rating):
         raise BadInput(f"rating is {str(value)[:40]!r}: it must be a number")

@@ -62,7 +62,9 @@ class AnswerCard {
       el("label", { for: id, class: "am-hidden", text: say("page.comment") }), this.comment, this.commentCount);
   }
 
+  // An answer without an id could not be recorded: it is there to be read, with a note that says so.
   show(answer) {
+    const recorded = answer.id !== "";
     this.prediction = answer;
     this.sent = this.sending = false;
     this.comment.value = "";
@@ -71,14 +73,14 @@ class AnswerCard {
     const percent = say("page.percent", { percent: percentOf(answer.confidence) });
     this.sure.replaceChildren(el("strong", { text: confidenceWords(answer.confidence) }), el("span", { text: percent }));
     this.meter.style.inlineSize = `${percentOf(answer.confidence)}%`;
-    const emptyKey = widget.emptyKey(answer.output);
+    const emptyKey = widget.emptyKey(answer.output, recorded);
     this.none.hidden = !emptyKey;
     this.none.textContent = emptyKey ? say(emptyKey) : "";
-    this.editor.show(answer.text, answer.output);
+    this.editor.show(answer.text, answer.output, recorded);
     this.empty.hidden = true;
     this.stale.hidden = true;
     this.body.hidden = this.sureBox.hidden = false;
-    this.commentBox.hidden = this.question.hidden = this.actions.hidden = false;
+    this.commentBox.hidden = this.question.hidden = this.actions.hidden = !recorded;
     this.status.tell("");
     this.refresh();
     if (this.folded) this.showToRead(answer);

@@ -73,10 +73,15 @@ function bringIntoView(node) {
   node.scrollIntoView({ block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
 }
 
-// Ask the server. Gradio resolves to undefined when no answer came: that is told as {lost: true}.
+// Ask the server. Gradio resolves to undefined when no answer came: that is told as {lost: true}. Where too many ask at once the
+// server does nothing and says so: then it is asked again, not by all at the same moment, before anybody is troubled with it.
 async function ask(name, data) {
-  const answer = await server[name](data);
-  return answer === undefined || answer === null ? { lost: true } : answer;
+  for (let again = 2; ; again -= 1) {
+    const answer = await server[name](data);
+    if (answer === undefined || answer === null) return { lost: true };
+    if (answer.code !== "busy" || again === 0) return answer;
+    await new Promise((done) => setTimeout(done, 1000 * answer.retry * (0.5 + Math.random())));
+  }
 }
 
 // Enter that ends an input method's composition is not a wish to send (keyCode 229 is Safari's way of saying so).

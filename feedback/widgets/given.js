@@ -1,18 +1,24 @@
 // What the person gave: their corrections, what became of each, a way to take each back; and all their data, to take or erase.
 class GivenList {
   constructor() {
+    this.items = [];
+    this.added = 0;
     this.list = el("ol", { class: "am-given" });
     this.empty = el("p", { class: "am-muted am-empty", text: say("page.given_empty") });
     this.more = el("p", { class: "am-muted", hidden: true });
     this.status = statusLine();
     this.retry = el("button", { type: "button", class: "am-tool", text: say("page.reload"), hidden: true, onclick: () => this.load() });
+    // What came of the others is read anew when somebody comes back to the page, not with every correction.
+    document.addEventListener("visibilitychange", () => { if (!document.hidden && root.isConnected) this.load(); });
     this.node = el("section", { class: "am-card", "aria-labelledby": "am-given-title" },
       el("div", { class: "am-card-head" }, el("h2", { id: "am-given-title", text: say("page.given") }), this.retry),
       this.status.node, this.empty, this.list, this.more, new OwnData().node);
   }
 
   async load() {
+    const { added } = this;
     const answer = await ask("given", {});
+    if (added !== this.added) return this.load(); // it may have been read before what was added meanwhile
     this.retry.hidden = !(answer.lost || answer.error);
     if (!this.retry.hidden) this.status.tell(answer.error ?? say("page.given_lost"), "bad");
     else {
@@ -21,7 +27,13 @@ class GivenList {
     }
   }
 
+  add(item) {
+    this.added += 1;
+    this.show([item, ...this.items.filter((other) => other.id !== item.id)].slice(0, facts.givenLimit));
+  }
+
   show(given) {
+    this.items = given;
     this.empty.hidden = given.length > 0;
     this.more.hidden = given.length < facts.givenLimit;
     this.more.textContent = say("page.given_more", { count: given.length });

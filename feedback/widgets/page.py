@@ -8,15 +8,17 @@ reloads the page, and with it goes what the person has written.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from anyio import to_thread
 
+from feedback.admission import Admission
 from feedback.demo import Demo
-from feedback.errors import AmendError, BadInput, Busy
+from feedback.errors import AmendError, BadInput, Busy, TooMany
 from feedback.records import Json, Visitor
 from feedback.widgets.kind import Kind
 from feedback.widgets.palette import PALETTE
@@ -30,8 +32,12 @@ _FILLED_IN_BROWSER = (
     "mine", "everybody", "rate", "minutes", "reasons", "same", "otherwise", "reviewer", "verdict", "person", "texts", "left", "total",
 )  # fmt: skip
 
-Answering = Callable[[Json, gr.Request], dict[str, Json]]
-"""A function that the page calls: JSON and the request in, JSON out."""
+Answer = Callable[[Json, gr.Request], dict[str, Json]]
+"""A function that answers the page: JSON and the request in, JSON out."""
+
+
+Answering = Callable[[Json, gr.Request], Awaitable[dict[str, Json]]]
+"""The same as Gradio calls it: errors are in words."""
 
 
 def component(script: str, kind: Kind, facts: dict[str, Json], functions: Sequence[Answering], elem_id: str) -> gr.HTML:
@@ -86,24 +92,33 @@ def facts_of(demo: Demo, labels: Sequence[str], words: Words, language: str, pre
     }  # fmt: skip
 
 
-def answering(words: Words, language: str, fresh: Callable[[gr.Request], bool]) -> Callable[[Answering], Answering]:
-    """Return a decorator: an AmendError becomes `{"error": words}`, and a dropped cookie is told as `{"fresh": true}`."""
+def answering(
+    words: Words, language: str, fresh: Callable[[gr.Request], bool], admission: Admission | None = None
+) -> Callable[[Answer], Answering]:
+    """Return a decorator: an AmendError becomes `{"error": words}`, and a dropped cookie is told as `{"fresh": true}`.
 
-    def decorate(function: Answering) -> Answering:
+    With an admission (the desk's) the function is called through it, else in any thread.
+    """
+    run = admission.run if admission else to_thread.run_sync
+
+    def decorate(function: Answer) -> Answering:
         @wraps(function)
-        def answer(data: Json, request: gr.Request) -> dict[str, Json]:
+        async def answer(data: Json, request: gr.Request) -> dict[str, Json]:
             # Gradio hands the plain request of its web framework to such functions, whatever their annotation says.
             asked = request if isinstance(request, gr.Request) else gr.Request(request)
             told: dict[str, Json] = {"fresh": True} if fresh(asked) else {}
             if not isinstance(data, dict):
                 return {**told, "error": "the page sent no object"}
             try:
-                return {**told, **function(data, asked)}
+                return {**told, **await run(function, data, asked)}
+            except (Busy, TooMany) as error:  # with `retry`, the seconds after which to come again
+                return {**told, "error": words.error(language, error), "code": error.code, "retry": error.retry_after}
             except AmendError as error:
-                if error.status >= 500 and not isinstance(error, Busy):
+                if error.status >= 500:
                     _LOG.error("%s failed: %s", function.__name__, error)
                 return {**told, "error": words.error(language, error), "code": error.code}
 
+        answer.__annotations__ = {"data": object, "request": gr.Request}  # Gradio would evaluate the names at every call
         return answer
 
     return decorate

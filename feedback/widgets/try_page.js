@@ -4,7 +4,7 @@ const draftKey = `amend:${facts.name}:draft`;
 const storage = (() => { try { return window.sessionStorage; } catch { return null; } })(); // null where the browser forbids it
 
 const given = new GivenList();
-const onSent = (answer) => given.show(answer.given);
+const onSent = (answer) => given.add(answer.added);
 const card = new AnswerCard({ onSent });
 const asked = facts.secondOpinions ? new AskedCard({ onSent }) : null;
 let pair = null; // two answers side by side: made when the server first gives two

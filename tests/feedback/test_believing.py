@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 
 import pytest
 
@@ -13,7 +14,7 @@ from feedback.believing import POLICY, Believing
 from feedback.demo import AcceptanceSettings
 from feedback.desk import Desk
 from feedback.experiments import Experiments
-from feedback.heard import answers
+from feedback.heard import Heard, answers
 from feedback.records import Block, Correction, Json, Prediction, Trap, Visitor, input_hash, new_id
 from feedback.store import Store
 from tests.conftest import WordsModel
@@ -163,7 +164,7 @@ def test_it_judges_by_itself_some_moments_after(store: Store, experiments: Exper
         for _ in range(500):
             if set(statuses(store, "one").values()) == {"accepted"}:
                 break
-            policy._ended.wait(0.02)
+            time.sleep(0.02)
         assert statuses(store, "one") == {"u1": "accepted", "u2": "accepted"}
     finally:
         policy.close()
@@ -280,3 +281,46 @@ def test_what_several_found_apart_is_joined_for_the_nearest(store: Store) -> Non
     assert accepted == [both]
     assert [row["status"] for row in found].count("rejected") == 3
     assert policy.settle() == []
+
+
+def test_where_agreement_decides_only_what_was_heard_is_judged(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By itself it reads only inputs of which something was said; a new trap, a block or a rewrite makes it look at all again."""
+    read: list[frozenset[str] | None] = []
+
+    def noting(of: Store, hashes: frozenset[str] | None = None) -> list[Heard]:
+        read.append(hashes)
+        return answers(of, hashes)
+
+    monkeypatch.setattr("feedback.believing.answers", noting)
+    policy = Believing(store, "choice")
+    for who in ("u1", "u2"):
+        say(store, who, "one", "v2")
+        say(store, who, "two", "v2")
+    policy._settle_heard(frozenset())
+    assert statuses(store, "one") == statuses(store, "two") == {"u1": "accepted", "u2": "accepted"}
+    say(store, "u3", "one", "v3")
+    say(store, "u4", "one", "v3")
+    policy._settle_heard(frozenset({input_hash("one")}))
+    assert set(statuses(store, "one").values()) == {"undecided"}  # as many say otherwise by now
+    assert read == [None, frozenset({input_hash("one")})]
+    store.add(Block("u3", True, "owner", "spam"))
+    policy._settle_heard(frozenset())
+    assert statuses(store, "one")["u1"] == "accepted"
+    policy._settle_heard(frozenset())
+    store.add(Trap(input_hash("two"), "two", {"label": "v3"}, "gold", "owner"))
+    policy._settle_heard(frozenset())
+    store.rewrite(lambda con: con.execute("DELETE FROM corrections WHERE contributor = 'u4'"))
+    policy._settle_heard(frozenset())
+    assert read[2:] == [None, frozenset(), None, None]
+
+
+def test_enough_answered_traps_end_it(store: Store) -> None:
+    """From the tenth answer to a trap on people are weighed, and everything is judged together."""
+    policy = Believing(store, "choice")
+    policy._settle_heard(frozenset())
+    teach(store, {"good1": 1.0, "good2": 1.0})
+    say(store, "good1", "one", "v2")
+    say(store, "good2", "one", "v2")
+    reviews = policy._settle_heard(frozenset({input_hash("one")}))
+    assert {review.verdict for review in reviews} == {"accept"}
+    assert all("likely" in review.reason for review in reviews)

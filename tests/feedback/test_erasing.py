@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from feedback.acceptance import Agreement, apply_policy
+from feedback.backups import back_up
 from feedback.desk import Desk
 from feedback.erasing import Erased, Eraser, NoCards, count_of
 from feedback.errors import NotFound, StorageFull
@@ -40,7 +41,7 @@ from feedback.rewriting import rewrite_copy
 from feedback.schema import MIGRATIONS
 from feedback.store import Store
 from feedback.training_set import accepted, freeze, read_snapshot
-from feedback.transfer import back_up, check_log
+from feedback.transfer import check_log
 from tests.conftest import WordsModel
 
 SECRET = "the secret zebra of Ann 肺炎"

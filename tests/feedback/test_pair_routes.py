@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 
 from feedback import identity, pair_routes, problems, routes
 from feedback.acceptance import Agreement
+from feedback.admission import Admission
 from feedback.demo import Demo, LimitSettings
 from feedback.desk import Desk
 from feedback.errors import TooMany
@@ -74,7 +75,7 @@ def site(tmp_path: Path, store: Store, experiments: Experiments) -> Iterator[Tes
     identity.install(app, home=home, staff=Staff(home), demo=demo)
     desk = Desk(store, WordsModel(), experiments, Agreement(2), limits=limits)
     app.include_router(routes.router(desk, store, home.backups))
-    app.include_router(pair_routes.router(Pairs(store, WordsModel(), experiments, limits=limits)))
+    app.include_router(pair_routes.router(Pairs(store, WordsModel(), experiments, limits=limits), Admission()))
     with TestClient(app, client=("127.0.0.1", 5000)) as client:
         yield client
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from feedback.backups import back_up
 from feedback.demo import PrivacySettings
 from feedback.erasing import Eraser
 from feedback.home import Home
@@ -17,7 +18,7 @@ from feedback.records import Asked, Correction, Exposure, Prediction, Review, Tr
 from feedback.retention import AUTHOR, Retention
 from feedback.store import Store
 from feedback.training_set import accepted, freeze, read_snapshot
-from feedback.transfer import back_up, check_log
+from feedback.transfer import check_log
 from feedback.words import LANGUAGES, Words
 from tests.conftest import ROOT
 from tests.feedback.test_erasing import Known, bytes_with

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import crowd_simulation, judging
 from feedback.errors import BadInput
-from feedback.span_consensus import Span, SpanAnswer, batch
+from feedback.span_consensus import Span, SpanAnswer, _judged, batch
 from feedback.span_model import SpanPriors, best_set, exclusive
 
 
@@ -154,3 +154,25 @@ def test_priors_are_means() -> None:
     found = batch([SpanAnswer("x", "a", ())], priors=SpanPriors(hidden=1e-6))
     assert found.rates("a")["keep_real"] == pytest.approx(0.95)
     assert found.rates("a")["find"] == pytest.approx(0.5, abs=1e-3)
+
+
+def test_all_texts_at_once_are_judged_like_each_alone() -> None:
+    """Judging a log in one go gives what judging each text from its own answers gives, overlaps and hidden spans included."""
+    people = crowd_simulation.spans("random", 0.2, 2, 5, items=80)
+    rng = np.random.default_rng(5)
+    shifted = [
+        answer._replace(spans=tuple((start, end + 3, label) for start, end, label in answer.spans))
+        if rng.random() < 0.3
+        else answer
+        for answer in people.answers
+    ]
+    kept = [answer for answer in shifted if all(one[1] <= two[0] for one, two in itertools.pairwise(sorted(answer.spans)))]
+    found = batch(kept, people.known)
+    assert found.marks.clusters  # there are overlaps
+    alone = {item: [a for a in found.answers if a.item == item] for item in found.items if item not in found.known}
+    for leading in found.leading():
+        if leading.item in alone:
+            one = _judged(alone[leading.item], found.people, found.fit.rates, found.priors)
+            assert (leading.spans, leading.changes) == (one.spans, one.changes)
+            assert leading.probability == pytest.approx(one.probability, rel=1e-9)
+            assert leading.probabilities == pytest.approx(one.probabilities, rel=1e-9)

@@ -77,7 +77,7 @@ def test_plain_transformers_answers_as_serving_does(span_demo: Demo, tmp_path: P
     tokenizer = AutoTokenizer.from_pretrained(out)
     with torch.no_grad():
         plain = [network(**tokenizer(text, return_tensors="pt")).logits[0, 1:-1].numpy() for text in TEXTS]
-    _, ours = open_version(tmp_path / "home" / "versions" / "v0001").logits(TEXTS)
+    _, ours = open_version(tmp_path / "home" / "versions" / "v0001", dtype=torch.float32).logits(TEXTS)
     for a, b in zip(plain, ours, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
     assert f"Method: {method}." in (out / "MODEL_CARD.md").read_text()
@@ -282,7 +282,7 @@ def test_an_onnx_export_answers_as_the_version(task: str, request: pytest.Fixtur
     session = runtime.InferenceSession(out / ONNX_FILE)
     assert [place.shape for place in session.get_inputs()] == [["batch", "tokens"]] * 2
     tokenizer = AutoTokenizer.from_pretrained(out)
-    _, ours = open_version(versions.path(1)).logits(TEXTS)
+    _, ours = open_version(versions.path(1), dtype=torch.float32).logits(TEXTS)
     given = tokenizer(TEXTS, padding=True, return_tensors="np")
     (logits,) = session.run(["logits"], {name: given[name] for name in ("input_ids", "attention_mask")})
     for row, own in zip(logits, ours, strict=True):
@@ -343,7 +343,9 @@ def test_a_failed_verification_leaves_nothing(
     pytest.importorskip("onnxruntime", reason="the extra 'onnx' is not installed")
     exact = OnnxNetwork.forward
     monkeypatch.setattr(
-        OnnxNetwork, "forward", lambda self, *a, **given: SimpleNamespace(logits=exact(self, *a, **given).logits + 0.5)
+        OnnxNetwork,
+        "forward",
+        lambda self, *a, **given: SimpleNamespace(logits=exact(self, *a, **given).logits + 0.5),
     )
     before = set(tmp_path.iterdir())
     place = ["--demo", str(text_demo.path), "--home", str(tmp_path / "home")]

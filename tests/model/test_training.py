@@ -84,7 +84,7 @@ def test_a_version_loads_in_plain_transformers(text_demo: Demo, tmp_path: Path) 
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "v")
     texts = ["buy one apple", "a saw and a hammer, please"]
     plain = [network(**tokenizer(text, return_tensors="pt")).logits[0].detach().numpy() for text in texts]
-    _, ours = open_version(tmp_path / "v").logits(texts)
+    _, ours = open_version(tmp_path / "v", dtype=torch.float32).logits(texts)
     np.testing.assert_allclose(ours, plain, atol=1e-5)
     assert network.config.id2label == {0: "fruit", 1: "tool"}
 
