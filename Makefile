@@ -7,7 +7,7 @@ HOME_DIR ?=
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: install demo test check lint types walls docs screenshots clean
+.PHONY: install demo test check lint types walls docs screenshots audit clean
 
 install: .venv/runtime .venv/development
 
@@ -42,6 +42,12 @@ check: lint types walls test
 
 screenshots: install
 	HF_HUB_OFFLINE=1 $(BIN)/python docs/screenshots.py
+
+# Known holes in what the app runs on. It needs the network: a line about which nobody can say anything fails it too.
+audit: .venv/runtime
+	@test -x .venv/audit/bin/pip-audit || { $(PYTHON) -m venv .venv/audit && .venv/audit/bin/python -m pip install --quiet pip-audit==2.10.1; }
+	.venv/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement requirements.txt
+	.venv/audit/bin/pip-audit --strict --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -68,6 +68,8 @@ class Client:
             self._streams = None
 
     async def _send(self, method: str, path: str, data: Any, headers: str) -> asyncio.StreamReader:
+        if self._streams and self._streams[0].at_eof():  # the server let go of an idle connection: as browsers do, open another
+            await self.close()
         if self._streams is None:
             self._streams = await asyncio.open_connection(*self._address, limit=_LIMIT)
         reader, writer = self._streams

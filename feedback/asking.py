@@ -11,7 +11,7 @@ import random
 from typing import Any
 
 from feedback.demo import AcceptanceSettings
-from feedback.desk import Model, answered
+from feedback.desk import PATIENCE, Model, answered
 from feedback.errors import Conflict
 from feedback.experiments import Experiments
 from feedback.limits import Limits
@@ -103,5 +103,5 @@ class Asking:
         checked, _ = self._model.check(input_)
         variant = self._experiments.assign(visitor).variant
         made = answered(self._model, visitor, variant, checked, new_id("p"), forced=True)
-        self._store.add(made, Asked(made.id, visitor.contributor, kind, input_hash(checked)))
+        self._store.add(made, Asked(made.id, visitor.contributor, kind, input_hash(checked)), patience=PATIENCE)
         return made

@@ -1,7 +1,7 @@
 """The policy `reliability`: accepts what several contributors say, weighed by how far each has earned it.
 
-From the log come everybody's standing answers; trap items, and what reviewers settled, are items of known truth. consensus.py
-(labels) or span_consensus.py (spans) says which answer is the likeliest and how surely; from which probability on it is
+From the log come everybody's standing answers; trap items, and what reviewers settled, are items of known truth. likeliest.py
+says which answer is the likeliest and how surely; from which probability on it is
 accepted is set on the traps, judged as if their truth were unknown (threshold.py). One unknown contributor never is: it takes
 two, or one whom the traps prove. While too few traps were answered, agreement (acceptance.py) decides, and the reasons say so.
 """
@@ -14,29 +14,19 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from feedback import consensus, span_consensus
 from feedback.acceptance import Agreement, Opinion, blocked_contributors
 from feedback.heard import TRAP_ANSWERS, Heard, answers, records
+from feedback.likeliest import Kind as Kind
+from feedback.likeliest import Likeliest, apart, likeliest_labels, likeliest_spans
 from feedback.noted import Noted
-from feedback.records import Json, Review, Trap, Verdict, new_id
+from feedback.records import Review, Trap, Verdict, new_id
 from feedback.reliability import Reliability, TrustRule
 from feedback.store import Store
-from feedback.threshold import Bin, Threshold, ThresholdRule, calibration, supported, threshold
+from feedback.threshold import Bin, Threshold, ThresholdRule, calibration, threshold
 from feedback.unanimous import changes, known_traps
 
 POLICY = "policy:reliability"
 _SOME = 1000  # inputs; for more at once everything is judged
-
-Kind = Literal["choice", "spans"]
-"""How a task's outputs are compared: one label, or spans; the name of its widget."""
-
-
-class Likeliest(NamedTuple):
-    """The likeliest answer to an item, in canonical JSON text, how surely, and whether enough people stand behind it."""
-
-    output: str
-    probability: float
-    supported: bool
 
 
 class Standing(NamedTuple):
@@ -158,7 +148,7 @@ class Believing:
         people = {name: record.reliability for name, record in records(self._store, self._trust).items()}
         telling = [answer for answer in believed if not answer.founding]
         known = {answer.item: answer.trap or answer.settled for answer in telling if answer.trap or answer.settled}
-        solve = _labels if self._kind == "choice" else _spans
+        solve = likeliest_labels if self._kind == "choice" else likeliest_spans
         trusted = frozenset(name for name, found in people.items() if found.trusted)
         likeliest, posteriors, right, claimed = solve(telling, known, trusted)
         found = threshold(posteriors, right, claimed, self._rule)
@@ -189,7 +179,7 @@ class Believing:
         people = len({answer.contributor for answer in said})
         rule = f"{best.probability:.1%} likely; needed {standing.threshold.value:.1%}, set on {standing.threshold.judged} trap answers"
         joined = sure and best.output not in {answer.output for answer in said}
-        nearest = min(open_, key=lambda answer: _apart(answer.output, best.output), default=None) if joined else None
+        nearest = min(open_, key=lambda answer: apart(answer.output, best.output), default=None) if joined else None
         made: list[Review] = []
         for answer in open_:
             verdict: Verdict
@@ -225,61 +215,3 @@ def _by_item(believed: Sequence[Heard]) -> dict[str, list[Heard]]:
 def _review(id_: str, verdict: Verdict, reason: str, output: str = "", probability: float | None = None) -> Review:
     given = json.loads(output) if output else None
     return Review(new_id("r"), id_, verdict, given, POLICY, reason, probability=probability)
-
-
-Solved = tuple[dict[str, Likeliest], list[float], list[bool], list[float]]
-"""By item the likeliest answer; of items of known truth, as if unknown, the posteriors and whether they were right; and the
-posteriors of open items. The last three are of corrections with enough support alone: those are what would be accepted."""
-
-
-def _labels(answers: Sequence[Heard], known: dict[str, str], trusted: frozenset[str]) -> Solved:
-    labels = sorted({text for a in answers for text in (a.output, a.shown)} | set(known.values()))
-    if not answers:
-        return {}, [], [], []
-    said = [consensus.LabelAnswer(a.item, a.contributor, a.output, a.shown) for a in answers]
-    solved = consensus.batch(said, labels, known)
-    leading = solved.leading()
-    likeliest = {best.item: Likeliest(best.label, best.probability, supported(best.said_by, trusted)) for best in leading}
-    held = [h for h in solved.held_out() if h.leading.corrects and supported(h.leading.said_by, trusted)]
-    claimed = [b.probability for b in leading if b.item not in known and b.corrects and supported(b.said_by, trusted)]
-    return likeliest, [h.leading.probability for h in held], [h.right for h in held], claimed
-
-
-def _spans(answers: Sequence[Heard], known: dict[str, str], trusted: frozenset[str]) -> Solved:
-    if not answers:
-        return {}, [], [], []
-    said = [span_consensus.SpanAnswer(a.item, a.contributor, _triples(a.output), _triples(a.shown)) for a in answers]
-    truth = {item: frozenset(_triples(output)) for item, output in known.items()}
-    solved = span_consensus.batch(said, truth)
-    sayers: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for answer in answers:
-        sayers[answer.item, answer.output].add(answer.contributor)
-    leading = solved.leading()
-    likeliest = {}
-    for best in leading:
-        output = _canonical(best.spans)
-        who = sayers.get((best.item, output), set())
-        # What was shown, and nobody confirmed, is no answer. One that joins what several said is, if it corrects.
-        probability = best.probability if who or best.corrects else 0.0
-        likeliest[best.item] = Likeliest(
-            output, probability, best.supported(trusted) and (best.corrects or supported(who, trusted))
-        )
-    held = [h for h in solved.held_out() if h.leading.corrects and h.leading.supported(trusted)]
-    claimed = [b.probability for b in leading if b.item not in known and b.corrects and b.supported(trusted)]
-    return likeliest, [h.leading.probability for h in held], [h.right for h in held], claimed
-
-
-def _canonical(spans: Sequence[span_consensus.Span]) -> str:
-    """Return an output of spans as the log holds it (store.py writes JSON this way)."""
-    ordered = [{"start": start, "end": end, "label": label} for start, end, label in sorted(spans)]
-    return json.dumps({"spans": ordered}, ensure_ascii=False, sort_keys=True)
-
-
-def _apart(one: str, two: str) -> int:
-    """Return how many spans stand in one of two outputs alone; 0 where outputs are no spans, which are never joined."""
-    return len(set(_triples(one)) ^ set(_triples(two)))
-
-
-def _triples(output: str) -> tuple[tuple[int, int, str], ...]:
-    value: Json = json.loads(output)
-    return tuple((int(span["start"]), int(span["end"]), str(span["label"])) for span in value.get("spans", ()))

@@ -9,14 +9,15 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from feedback.acceptance import Agreement, apply_policy
 from feedback.admission import Admission
 from feedback.errors import BadInput, Conflict, NotFound, StorageFull, TooLarge
 from feedback.experiments import Experiments
+from feedback.given import Given as Given
+from feedback.given import given_by
 from feedback.limits import Limits
 from feedback.recent import Recent
 from feedback.records import (
@@ -66,23 +67,6 @@ def as_shown(model: Model, input_: Json, output: Json) -> Json:
         return model.check(input_, output)[1]
     except BadInput:
         return output
-
-
-class Given(NamedTuple):
-    """One correction as its contributor sees it. `versions` learned from it; `checks` were judged by it."""
-
-    id: str
-    prediction_id: str
-    input: Json
-    shown: Json
-    output: Json
-    confirmation: bool
-    comment: str
-    status: Status
-    reason: str
-    versions: tuple[int, ...]
-    checks: tuple[int, ...]
-    created: datetime
 
 
 class Desk:
@@ -230,34 +214,17 @@ class Desk:
 
     def given(self, visitor: Visitor, limit: int = 100) -> list[Given]:
         """Return the visitor's own corrections, newest first, each with what came of it."""
-        return self._given("contributor = ?", visitor.contributor, limit)
+        return given_by(self._store, "contributor", visitor.contributor, limit)
 
     def as_given(self, correction: Correction, status: Status) -> Given:
         """Return what `correct` returned as `given` lists it. Of one that waits the log knows no more: it is not asked."""
         prediction = self._prediction(correction.prediction_id) if status == "pending" else None
         if prediction is None:
-            return self._given("id = ?", correction.id, 1)[0]
+            return given_by(self._store, "id", correction.id, 1)[0]
         return Given(
             correction.id, prediction.id, prediction.input, prediction.output, correction.output, correction.confirmation,
             correction.comment, status, "", (), (), correction.created,
         )  # fmt: skip
-
-    def _given(self, condition: str, value: str, limit: int) -> list[Given]:
-        rows = self._store.rows(
-            f"""SELECT c.*, coalesce(list(u.version ORDER BY u.version) FILTER (WHERE u.part = 'train'), []) AS versions,
-                      coalesce(list(u.version ORDER BY u.version) FILTER (WHERE u.part = 'gate'), []) AS checks
-               FROM (SELECT * FROM current_corrections WHERE {condition} ORDER BY created DESC LIMIT ?) c
-               LEFT JOIN uses u ON u.correction_id = c.id GROUP BY ALL ORDER BY c.created DESC""",
-            [value, limit],
-        )
-        return [
-            Given(
-                row["id"], row["prediction_id"], json.loads(row["input"]), json.loads(row["shown"]), json.loads(row["proposed"]),
-                row["confirmation"], row["comment"], row["status"], row["reason"], tuple(row["versions"]), tuple(row["checks"]),
-                row["created"],
-            )
-            for row in rows
-        ]  # fmt: skip
 
     def withdraw(self, visitor: Visitor, correction_id: str) -> None:
         """Take one's own correction back. Withdrawing twice changes nothing; others get NotFound."""

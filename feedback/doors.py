@@ -23,8 +23,8 @@ _AT_THE_DOOR = (("GET", LOGIN), ("POST", LOGIN), ("POST", "/studio/logout"))
 GRADIO = "/gradio_api/"
 OPEN = frozenset(
     {
-        "app_id", "call", "cancel", "component_server", "custom_component", "heartbeat", "info", "login_check", "openapi.json", "queue",
-        "reset", "startup-events", "theme.css", "user",
+        "app_id", "call", "cancel", "component_server", "heartbeat", "info", "login_check", "openapi.json", "queue",
+        "reset", "theme.css", "user",
     }
 )  # fmt: skip
 """First parts of Gradio's addresses that our pages and gradio_client use. All others are closed, for staff too: uploads, files and

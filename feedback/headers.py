@@ -44,5 +44,9 @@ def protect(out: MutableHeaders, *, path: str, secure: bool, embed: bool, foreig
                 del out[name]
     if data or "/studio" in path:
         out.setdefault("cache-control", "no-store")
+    elif out.get("content-type", "").startswith("text/html"):
+        out.setdefault(
+            "cache-control", "private, no-cache"
+        )  # it names the host that it was asked for, and one visitor's language
     if "set-cookie" in out:  # kept by a shared cache it would make two visitors one
         out["cache-control"] = "no-store"

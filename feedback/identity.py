@@ -6,8 +6,10 @@ answers' headers (headers.py).
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
+import logging
 import re
 import secrets
 from collections.abc import Iterable
@@ -24,6 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from feedback.demo import Demo
+from feedback.disk import refused
 from feedback.doors import Door, bounded
 from feedback.entrance import Entrance, address_of
 from feedback.errors import AmendError
@@ -35,6 +38,7 @@ from feedback.records import Visitor, now
 from feedback.staff import Staff
 from feedback.words import LANGUAGES, preferred
 
+_LOG = logging.getLogger(__name__)
 _YEAR = 365 * 24 * 3600
 _FORWARDED = (b"x-forwarded-", b"forwarded", b"x-real-ip")
 
@@ -65,7 +69,12 @@ class NetworkHash:
         kept = json.loads(self._path.read_text(encoding="utf-8")) if self._path.exists() else {}
         if kept.get("day") != today.isoformat():
             kept = {"day": today.isoformat(), "salt": secrets.token_hex(16)}
-            write_atomically(self._path, json.dumps(kept), 0o600)
+            try:
+                write_atomically(self._path, json.dumps(kept), 0o600)
+            except OSError as error:
+                if refused(error) is None:
+                    raise
+                _LOG.warning("today's salt of network hashes is kept in memory alone: %s", error)  # visitors come all the same
         self._day, self._salt = today, str(kept["salt"])
         return self._salt
 
@@ -240,5 +249,6 @@ def _channel(query: dict[str, list[str]], headers: Headers) -> str:
     """Return the partner's channel: the query's, or that of the page that asks; 40 plain characters at most."""
     named = (query.get("channel") or [""])[0]
     if not named and (referer := headers.get("referer")):
-        named = (parse_qs(urlsplit(referer).query).get("channel") or [""])[0]
+        with contextlib.suppress(ValueError):  # "http://[" is no address
+            named = (parse_qs(urlsplit(referer).query).get("channel") or [""])[0]
     return named if re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", named) else ""

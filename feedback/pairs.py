@@ -10,7 +10,7 @@ import random
 from typing import Any, NamedTuple, get_args
 
 from feedback import assign
-from feedback.desk import Model, answered, as_shown, check_text, first_call, prediction_of
+from feedback.desk import PATIENCE, Model, answered, as_shown, check_text, first_call, prediction_of
 from feedback.errors import BadInput, Conflict, NotFound, StorageFull
 from feedback.experiments import Experiments
 from feedback.limits import Limits
@@ -87,7 +87,7 @@ class Pairs:
         )
         pair = Pair(id_, visitor.contributor, experiment.name, experiment.number, left.id, right.id)
         try:
-            self._store.add(pair, left, right)
+            self._store.add(pair, left, right, patience=PATIENCE)
         except Duplicate:  # the same call twice at once: the first one's rows stand, and their order with them
             first = self._shown(id_)
             if not key or first is None:
@@ -116,7 +116,7 @@ class Pairs:
             raise BadInput(f"choice {choice!r}: the two answers are the same; available are {', '.join(TIES)}", code="vote_same")
         vote = Vote(pair_id, visitor.contributor, choice)
         try:
-            self._store.add(vote)
+            self._store.add(vote, patience=PATIENCE)
         except Duplicate:
             return self._voted(vote)
         return vote

@@ -27,6 +27,8 @@ T = TypeVar("T")
 MODEL_EVENTS = 16
 """How many calls of the public events run at once; the others wait in Gradio's queue."""
 GIVEN_LIMIT = 100
+SESSIONS = 1000
+"""Sessions of the page that Gradio remembers, 12 KB each: nothing of ours is in them, and a forgotten one is made anew."""
 _FONTS = (
     "system-ui",
     "-apple-system",
@@ -113,6 +115,7 @@ def build(
         "secondOpinions": demo.acceptance.second_opinions,
     }
     page = gr.Blocks(title=demo.words(demo.title, language), analytics_enabled=False, fill_width=True)
+    page.state_session_capacity = SESSIONS
     with page:
         component(
             "try_page.js",

@@ -12,7 +12,8 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from feedback.errors import AmendError, Busy, TooMany, Unauthorised
+from feedback.disk import refused
+from feedback.errors import AmendError, Busy, StorageFull, TooMany, Unauthorised
 from feedback.log_lines import request_id
 
 MEDIA_TYPE = "application/problem+json"
@@ -100,6 +101,13 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(AmendError)
     async def _ours(_: Request, error: AmendError) -> JSONResponse:
         return problem_response(error)
+
+    @app.exception_handler(OSError)
+    async def _disk(_: Request, error: OSError) -> JSONResponse:
+        if refused(error) is None:
+            raise error
+        # Whatever wanted to write beside the log (alarms, uploads, an erasure's plan): its disk takes no more either.
+        return problem_response(StorageFull(f"the server's disk takes no more ({error.strerror}): nothing was stored"))
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:

@@ -20,6 +20,8 @@ HEADER = "x-request-id"
 UNMATCHED = "unmatched"
 """The route of a request that no route answers: its path is a stranger's choice, and stays out of lines and labels."""
 
+_GONE = 499
+"""Nothing was answered, since nobody waited for it any more (nginx's number for it)."""
 _LOG = logging.getLogger("amend.request")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-prefix", "x-real-ip", "via")
@@ -64,7 +66,7 @@ class RequestLog:
             raise
         finally:
             taken = perf_counter() - began
-            self._tell(scope, status, answered or taken, taken, facts)
+            self._tell(scope, status or _GONE, answered or taken, taken, facts)
 
     def _tell(self, scope: Scope, status: int, answered: float, taken: float, facts: dict[str, object]) -> None:
         """Count and log one request. A stream's time to the first byte is what the histogram takes, its whole time the line."""

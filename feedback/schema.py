@@ -225,7 +225,6 @@ MIGRATIONS: tuple[Migration, ...] = (
 )
 
 
-
 def migrate(con: duckdb.DuckDBPyConnection, name: str, before: Callable[[int], None]) -> bool:
     """Bring a log to the newest migration, each in a transaction of its own; return whether one was applied.
 

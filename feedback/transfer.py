@@ -88,7 +88,7 @@ def _jsonl_rows(raw: bytes, name: str) -> list[dict[str, Any]]:
     rows = []
     for number, line in enumerate(text.split("\n"), 1):  # no other line's end: U+2028 is part of a text
         if line.strip():
-            row = parsed(line, f"{name}, line {number}:")
+            row = parsed(line, f"{name}, line {number}")
             if not isinstance(row, dict):
                 raise BadInput(f"{name}, line {number}: {line.strip()[:80]!r} must be a JSON object")
             rows.append(row)

@@ -106,7 +106,7 @@ def _table_row(text: Any, label: Any, task: str, place: str) -> Row:
         if not isinstance(label, str):
             raise BadDemo(f"{place}: label = {label!r}: must be a text")
         return Row(text, {"label": label}, place)
-    spans = _json(label, place, "the label column must hold a JSON list of spans")
+    spans = _json(label, place, "is not JSON: the label column must hold a list of spans")
     _span_shapes(spans, place)
     return Row(text, {"spans": spans}, place)
 
@@ -155,7 +155,7 @@ def _json(text: Any, place: str, said: str) -> Any:
     try:
         return json.loads(text)
     except (TypeError, ValueError, RecursionError) as error:
-        raise BadDemo(f"{place}: {_short(str(text))}: {said}: {error}") from error
+        raise BadDemo(f"{place}: {_short(str(text))} {said}: {error}") from error
 
 
 def _short(text: str) -> str:

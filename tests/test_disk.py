@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ import pytest
 from feedback.checkpoint import wal_bytes
 from feedback.errors import StorageFull
 from feedback.experiments import Experiments
-from feedback.home import Home
+from feedback.home import Home, write_atomically
 from feedback.pairs import NoPairs, Pairs
-from feedback.records import Experiment, Prediction, Variant, Visitor
+from feedback.records import Experiment, Prediction, Variant, Visitor, now
 from feedback.store import Store
 from tests.conftest import WordsModel
 from tests.feedback.test_web import Site, demo_of
@@ -282,8 +283,28 @@ def test_where_a_pair_cannot_be_stored_one_answer_is_asked_for(
     def full(*_: object) -> None:
         raise StorageFull("no room")
 
-    monkeypatch.setattr(store, "add", full)
+    monkeypatch.setattr(store._headroom, "ask", full)
     with pytest.raises(NoPairs, match="no room") as caught:
         Pairs(store, WordsModel(), experiments).predict(Visitor("u"), "one")
     assert isinstance(caught.value, StorageFull)
     assert (caught.value.status, caught.value.code, caught.value.title) == (507, "storage_full", "Storage full")
+
+
+def test_what_else_writes_on_a_full_disk_ends_in_words(disk: SmallDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new day's salt is kept in memory, so visitors come all the same; any other file that finds no room ends in 507."""
+    home = Home(disk.path / "home")
+    with Store(home.directory, keep_free=MEGABYTE) as store:
+        site = Site(home, store, demo_of(tmp_path))
+        client = site.client()
+        client.post("/api/v1/predictions", json={"input": "one"})
+
+        @site.app.get("/api/v1/writes")
+        def writes() -> None:
+            write_atomically(home.directory / "alarms.json", "x" * 10_000)
+
+        disk.fill()
+        tomorrow = now() + timedelta(days=1)
+        monkeypatch.setattr("feedback.identity.now", lambda: tomorrow)
+        assert client.get("/healthz").status_code == 200
+        refused = client.get("/api/v1/writes")
+        assert (refused.status_code, refused.json()["code"]) == (507, "storage_full")

@@ -20,13 +20,13 @@ REFUSED = {"/": "the disk is full", "/zh/?lang=zh": "磁盘已满"}
 
 @contextmanager
 def full(site: Site) -> Iterator[None]:
-    """Let the site's log refuse every write, as on a full disk."""
+    """Let the site's log find no room for any write."""
 
     def refuse(*_: object) -> None:
         raise StorageFull("no room")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(site.store, "add", refuse)
+        patch.setattr(site.store._headroom, "ask", refuse)
         yield
 
 

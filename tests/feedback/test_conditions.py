@@ -97,7 +97,7 @@ def test_a_log_that_refuses_until_it_takes_again(store: Store, monkeypatch: pyte
     assert refusals.probe() is None
 
 
-def _full(job: object) -> None:
+def _full(*_: object) -> None:
     raise StorageFull("the disk under the log refuses writes")
 
 

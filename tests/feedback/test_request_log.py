@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import io
 import json
 import logging
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from starlette.types import Message, Receive, Scope, Send
 
 from feedback import log_lines, problems
 from feedback.home import Home
@@ -155,6 +158,28 @@ def test_without_the_middleware_nothing_is_named() -> None:
     problems.install(app)
     log_lines._FACTS.set(None)
     assert "request_id" not in TestClient(app).get("/nothing").json()
+
+
+@pytest.mark.parametrize(("error", "status"), [(None, 499), (RuntimeError("stopped"), 500)])
+def test_a_request_without_an_answer_has_a_status(error: Exception | None, status: int) -> None:
+    """Whoever left before the answer, and what broke before it began, are counted as such."""
+    meter = Meter("t")
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if error:
+            raise error
+
+    async def send(message: Message) -> None:
+        raise AssertionError(message)
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "client": None, "root_path": ""}
+    with contextlib.suppress(RuntimeError):
+        asyncio.run(RequestLog(app, meter=meter, trusted=())(scope, receive, send))
+    labels = {"method": "GET", "route": "unmatched", "status": str(status)}
+    assert meter.registry.get_sample_value("amend_requests_total", labels) == 1
 
 
 def test_peers_are_addresses_and_networks() -> None:

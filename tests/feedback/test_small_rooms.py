@@ -196,7 +196,7 @@ def test_imports_are_checked(store: Store) -> None:
     """A foreign table, a broken line and a wrong column are refused with their place; the check finds orphans."""
     with pytest.raises(BadInput, match="available are asked, blocks, corrections"):
         import_rows(store, "passwords", [])
-    with pytest.raises(BadInput, match="line 2: not JSON"):
+    with pytest.raises(BadInput, match="line 2 is not JSON"):
         read_rows(b'{"a": 1}\n{oops\n', "jsonl", "f.jsonl")
     with pytest.raises(BadInput, match=r"missing: .*unknown: colour"):
         import_rows(store, "reviews", [{"colour": "red"}])

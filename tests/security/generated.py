@@ -35,6 +35,31 @@ values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3), max_leaves=6
 )
 
+ROW = {
+    "text": "one two",
+    "spans": [{"start": 0, "end": 3, "label": "Gene"}],
+    "annotator": "ann",
+    "id": "1",
+    "time": "2026-01-01",
+    "gold": "",
+}
+TASK = {
+    "data": {"text": "one two"},
+    "annotations": [{
+        "id": 1, "completed_by": {"id": 7}, "created_at": "2026-01-01T00:00:00Z", "was_cancelled": False, "ground_truth": False,
+        "result": [{"type": "labels", "value": {"start": 0, "end": 3, "text": "one", "labels": ["Gene"]}}],
+    }],
+    "predictions": [],
+}  # fmt: skip
+GOOD = {
+    "csv": b'text,spans,annotator\n"one two","[{""start"": 0, ""end"": 3, ""label"": ""Gene""}]",ann\n',
+    "jsonl": json.dumps(ROW).encode() + b"\n",
+    "conll": b'# text = "one two"\n# annotator = "ann"\none\tB-Gene\ntwo\tO\n\n',
+    "label_studio": json.dumps([TASK]).encode(),
+    "question_answers": b'{"question": "why?", "answer": "a", "rating": 4, "annotator": "ann"}\n',
+}
+"""One good file of each form of annotated data."""
+
 
 def like(document: Mapping[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
     """Return documents such as this one with any of its values replaced by anything, left out, or joined by a stranger."""

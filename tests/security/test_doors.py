@@ -28,7 +28,7 @@ PUBLIC_PAGE = {
     "GET /favicon.ico", "GET /robots.txt", "GET /manifest.json",
     *(f"GET /gradio_api/{name}" for name in (
         "app_id", "app_id/", "info", "info/", "user", "user/", "login_check", "login_check/", "openapi.json", "theme.css",
-        "startup-events", "heartbeat/{}", "queue/data", "queue/status", "call/{}/{}", "call/v2/{}/{}", "custom_component/{}/{}/{}/{}",
+        "heartbeat/{}", "queue/data", "queue/status", "call/{}/{}", "call/v2/{}/{}",
     )),
     *(f"POST /gradio_api/{name}" for name in (
         "queue/join", "component_server", "component_server/", "call/{}", "call/{}/", "call/v2/{}", "call/v2/{}/", "cancel", "reset", "reset/",
