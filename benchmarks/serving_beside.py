@@ -64,7 +64,7 @@ def _training(folder: Path, data: Path) -> Iterator[None]:
     demo = folder / "demo.toml"
     demo.write_text(_DEMO.format(data=data.resolve()), encoding="utf-8")
     run = RunDirectory(folder)
-    process = run.launch(Job(str(demo), str(run.candidate), number=2))
+    process = run.launch(Job(str(demo), str(run.candidate), progress=str(run.progress_file), number=2))
     try:
         deadline = time.monotonic() + 180
         while run.progress().stage != "training" or run.progress().done < 3:

@@ -86,7 +86,12 @@ def set_up(form: Form | None, stream: TextIO | None = None) -> None:
     handler.setFormatter(JsonLines() if chosen == "json" else TextLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.captureWarnings(True)
-    for noisy in ("httpx", "httpx2", "httpcore", "uvicorn.access"):  # a webhook's address may hold a secret; requests have a line of ours
+    for noisy in (
+        "httpx",
+        "httpx2",
+        "httpcore",
+        "uvicorn.access",
+    ):  # a webhook's address may hold a secret; requests have a line of ours
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import Callable
@@ -65,7 +66,7 @@ class Page:
 
     def __call__(self, name: str, /, **data: Json) -> dict[str, Json]:
         """Call a function as the page does."""
-        return self._calls[name](data, gr.Request())
+        return asyncio.run(self._calls[name](data, gr.Request()))  # type: ignore[arg-type]  # they are coroutine functions
 
     def send(self, text: str) -> dict[str, Json]:
         """Upload a file in two parts; return what names it."""
