@@ -40,6 +40,7 @@ from feedback.autopilot import Autopilot
 from feedback.client import home_of
 from feedback.contributors_panel import Room
 from feedback.demo import load_demo
+from feedback.disk import refuse_full_disk
 from feedback.entrance import LANGUAGE_PATHS
 from feedback.errors import AmendError, Unauthorised
 from feedback.experiment_routes import declare, perform
@@ -193,6 +194,28 @@ def _mount(app: FastAPI, blocks: gr.Blocks, path: str, auth: Callable[[Request],
     )  # fmt: skip
 
 
+def _opened(arguments: argparse.Namespace) -> House:
+    """Open the demo's house, and say where it is served. Raises AmendError, on a disk that takes nothing StorageFull."""
+    place = arguments.home or Path("var")
+    try:
+        demo = load_demo(arguments.demo)
+        house = open_house(demo, home_of(demo.path, arguments.home), Words(WORDS))
+        reached = "127.0.0.1" if arguments.host in ("0.0.0.0", "::") else arguments.host
+        url = f"http://{reached}:{arguments.port}"
+        password = house.staff.first_password()
+        if password:
+            print(
+                f"studio login, shown this once: name {OWNER!r}, password {password!r} (change it: python -m feedback.staff password)"
+            )
+        house.staff.owner_token()
+        write_atomically(house.home.running_file, json.dumps({"url": url, "pid": os.getpid()}))
+    except OSError as error:
+        refuse_full_disk(error, place)
+        raise
+    print(f"{demo.name} is served at {url}/ — the studio at {url}/studio/, the API at {url}/api/docs", flush=True)
+    return house
+
+
 def main(argv: list[str] | None = None) -> int:
     """Serve a demo until it is stopped; return the exit status."""
     parser = argparse.ArgumentParser(prog="python app.py", description=__doc__)
@@ -205,21 +228,10 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     log_lines.set_up(arguments.log_format)
     try:
-        demo = load_demo(arguments.demo)
-        house = open_house(demo, home_of(demo.path, arguments.home), Words(WORDS))
+        house = _opened(arguments)
     except AmendError as error:
         print(f"{error.title}: {error}", file=sys.stderr)
         return 1
-    reached = "127.0.0.1" if arguments.host in ("0.0.0.0", "::") else arguments.host
-    url = f"http://{reached}:{arguments.port}"
-    password = house.staff.first_password()
-    if password:
-        print(
-            f"studio login, shown this once: name {OWNER!r}, password {password!r} (change it: python -m feedback.staff password)"
-        )
-    house.staff.owner_token()
-    write_atomically(house.home.running_file, json.dumps({"url": url, "pid": os.getpid()}))
-    print(f"{demo.name} is served at {url}/ — the studio at {url}/studio/, the API at {url}/api/docs", flush=True)
     Server(create_app(house), arguments.host, arguments.port).run()
     return 0
 

@@ -7,7 +7,7 @@ all who say otherwise. A person's verdict always outranks it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from feedback.records import Review, Verdict, new_id
@@ -97,3 +97,15 @@ def apply_policy(store: Store, policy: Agreement, input_hash: str, input_json: s
     if reviews:
         store.add(*reviews)
     return reviews
+
+
+def judge_last(store: Store, judge: Callable[[str, str], object], minutes: int = 5) -> int:
+    """Judge what was said in the log's last minutes and waits; return how many inputs. A kill may have come before their judging."""
+    rows = store.rows(
+        """SELECT DISTINCT input_hash, input::VARCHAR AS input FROM current_corrections
+           WHERE status = 'pending' AND created >= (SELECT max(created) FROM corrections) - to_minutes($1)""",
+        [minutes],
+    )
+    for row in rows:
+        judge(row["input_hash"], row["input"])
+    return len(rows)

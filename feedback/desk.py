@@ -97,10 +97,10 @@ class Desk:
         self._model = model
         self._experiments = experiments
         self._screen = screen
-        self._judge = judge or partial(apply_policy, store, policy)
+        self.judge = judge or partial(apply_policy, store, policy)
         self._limits = limits
         self._max_comment = max_comment_chars
-        self.reviewing = Reviewing(store, model, self._judge, screen=screen)
+        self.reviewing = Reviewing(store, model, self.judge, screen=screen)
 
     # -- visitors ------------------------------------------------------------------------------------------------
 
@@ -186,7 +186,7 @@ class Desk:
             self._store.add(correction, patience=PATIENCE)
         except Duplicate:
             return self._retried(correction, key)
-        judged = self._judge(prediction.input_hash, _text(prediction.input))
+        judged = self.judge(prediction.input_hash, _text(prediction.input))
         return correction, "pending" if judged is None else self.status(correction.id)
 
     def _retried(self, correction: Correction, key: str) -> tuple[Correction, Status]:
@@ -201,7 +201,7 @@ class Desk:
         )
         first_call(known, same, key)
         if prediction := self._prediction(known.prediction_id):  # a kill may have come between storing and judging
-            self._judge(prediction.input_hash, _text(prediction.input))
+            self.judge(prediction.input_hash, _text(prediction.input))
         return known, self.status(known.id)
 
     def status(self, correction_id: str) -> Status:
@@ -239,7 +239,7 @@ class Desk:
             self._store.add(Withdrawal(correction_id, visitor.contributor), patience=PATIENCE)
         except Duplicate:
             return
-        self._judge(rows[0]["input_hash"], rows[0]["input"])
+        self.judge(rows[0]["input_hash"], rows[0]["input"])
 
     # -- reviewers: their use cases are in reviewing.py -----------------------------------------------------------
 

@@ -19,7 +19,7 @@ from feedback import (
     review_routes,
     routes,
 )
-from feedback.acceptance import Agreement, apply_policy
+from feedback.acceptance import Agreement, apply_policy, judge_last
 from feedback.admission import Admission
 from feedback.alarms import Alarms
 from feedback.asking import Asking
@@ -75,6 +75,8 @@ class Room(NamedTuple):
         self.eraser.resume()
         if self.believing:
             self.believing.begin()
+        else:
+            judge_last(self.store, self.desk.judge)
         self.retention.begin()
         self.alarms.begin()
 

@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
+import app as front_door
 from feedback.checkpoint import wal_bytes
 from feedback.errors import StorageFull
 from feedback.experiments import Experiments
@@ -308,3 +309,14 @@ def test_what_else_writes_on_a_full_disk_ends_in_words(disk: SmallDisk, tmp_path
         assert client.get("/healthz").status_code == 200
         refused = client.get("/api/v1/writes")
         assert (refused.status_code, refused.json()["code"]) == (507, "storage_full")
+
+
+def test_the_app_says_at_its_start_that_its_disk_takes_nothing(
+    disk: SmallDisk, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`python app.py` with its home on a read-only disk ends with status 1 and a sentence, not with a traceback."""
+    demo = tmp_path / "t.toml"
+    demo.write_text('name = "t"\ntask = "text_classification"\ntitle = "T"\n[data]\ntrain = "t.csv"\n', encoding="utf-8")
+    disk.remount("ro")
+    assert front_door.main([str(demo), "--home", str(disk.path / "home")]) == 1
+    assert "Storage full: the disk under" in capsys.readouterr().err

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
-from feedback.acceptance import Agreement, Opinion
+from feedback.acceptance import Agreement, Opinion, apply_policy, judge_last
 from feedback.demo import LimitSettings
 from feedback.desk import Desk
 from feedback.errors import BadInput, Conflict, NotFound, TooLarge, TooMany
@@ -165,3 +166,16 @@ def test_agreement_needs_number_and_majority(said: list[tuple[str, str]], accept
     """Accepted is what at least two contributors say and more than say otherwise; a contributor's newest word counts."""
     verdicts = Agreement(2).decide([opinion(*one) for one in said])
     assert {id_ for id_, (verdict, _) in verdicts.items() if verdict == "accept"} == accepted
+
+
+def test_what_a_kill_left_unjudged_is_judged_at_the_start(
+    store: Store, experiments: Experiments, ann: Visitor, bob: Visitor
+) -> None:
+    """Two agree, and the process ends between storing the second correction and judging it: the next start accepts both."""
+    desk = Desk(store, WordsModel(), experiments, Agreement(2), judge=lambda *_: [])
+    for who in (ann, bob):
+        desk.correct(who, desk.predict(who, "a text").id, {"label": "v2"})
+    assert {row["status"] for row in store.rows("SELECT status FROM current_corrections")} == {"pending"}
+    assert judge_last(store, partial(apply_policy, store, Agreement(2))) == 1
+    assert {row["status"] for row in store.rows("SELECT status FROM current_corrections")} == {"accepted"}
+    assert judge_last(store, partial(apply_policy, store, Agreement(2))) == 0
