@@ -21,11 +21,7 @@ def build(conditions: Conditions, words: Words, language: str, staff_of: Callabl
     """Add the list to the Blocks that are being built; it is read at each load of the page."""
     say = words.speaker(language)
 
-    def read(request: gr.Request) -> str:
-        try:
-            staff_of(request)
-        except Unauthorised:  # the mount lets no stranger through; a login that ended meanwhile sees nothing
-            return ""
+    def said() -> str:
         items = [
             f"<li>{escape(condition_words(item, say))} <small>{escape(say('conditions.since', since=f'{item.since:%Y-%m-%d %H:%M}'))}</small></li>"
             for item in conditions.standing()
@@ -34,7 +30,20 @@ def build(conditions: Conditions, words: Words, language: str, staff_of: Callabl
             return ""
         return f'<div class="conditions" role="alert">{escape(say("conditions.title"))}<ul>{"".join(items)}</ul></div>'
 
-    shown = gr.HTML("", css_template=_STYLE, js_on_load=None, padding=False, elem_id="conditions")
+    notice(said, _STYLE, "conditions", staff_of)
+
+
+def notice(said: Callable[[], str], css: str, elem_id: str, staff_of: Callable[[gr.Request], str]) -> None:
+    """Add markup to the Blocks that are being built that is asked for anew at each load of the page, and is for staff alone."""
+
+    def read(request: gr.Request) -> str:
+        try:
+            staff_of(request)
+        except Unauthorised:  # the mount lets no stranger through; a login that ended meanwhile sees nothing
+            return ""
+        return said()
+
+    shown = gr.HTML("", css_template=css, js_on_load=None, padding=False, elem_id=elem_id)
     root = gr.context.Context.root_block
-    assert root is not None, "build() is called inside a gr.Blocks"
+    assert root is not None, "notice() is called inside a gr.Blocks"
     root.load(read, None, shown, api_visibility="private", show_progress="hidden")

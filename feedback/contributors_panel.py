@@ -10,9 +10,9 @@ import gradio as gr
 
 from feedback.alarms import Alarm, Alarms, Watched
 from feedback.blocking import Blocking
+from feedback.conditions_panel import notice
 from feedback.contributors import SORTS, Contributors, History, Said, Summary
 from feedback.demo import Demo
-from feedback.errors import Unauthorised
 from feedback.records import Json, text_of
 from feedback.reliability import TrustRule, numbers
 from feedback.standing import Acceptances, acceptance_words
@@ -57,20 +57,13 @@ def banner(alarms: Alarms, words: Words, language: str, staff_of: StaffOf) -> No
     """Add a line that names the standing alarms, read anew at each load of the page; nothing where there is none."""
     say = words.speaker(language)
 
-    def read(request: gr.Request) -> str:
-        try:
-            staff_of(request)
-        except Unauthorised:  # the mount lets no stranger through; a login that ended meanwhile sees nothing
+    def said() -> str:
+        lines = [escape(alarm_words(alarm, say)) for alarm in alarms.standing()]
+        if not lines:
             return ""
-        said = [escape(alarm_words(alarm, say)) for alarm in alarms.standing()]
-        if not said:
-            return ""
-        return f'<p class="alarm" role="alert">{"<br>".join(said)}<br>{escape(say("alarm.where"))}</p>'
+        return f'<p class="alarm" role="alert">{"<br>".join(lines)}<br>{escape(say("alarm.where"))}</p>'
 
-    shown = gr.HTML("", css_template=_BANNER, js_on_load=None, padding=False, elem_id="alarms")
-    root = gr.context.Context.root_block
-    assert root is not None, "banner() is called inside a gr.Blocks"
-    root.load(read, None, shown, api_visibility="private", show_progress="hidden")
+    notice(said, _BANNER, "alarms", staff_of)
 
 
 def _calls(room: Room, words: Words, language: str, staff_of: StaffOf) -> list[Answering]:

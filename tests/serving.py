@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +20,7 @@ from feedback.demo import load_demo
 from feedback.home import Home, write_atomically
 from feedback.words import Words
 from model.house import House, open_house
+from tests.coroutines import finished
 
 THINGS = ("lamp", "jacket", "kettle", "bicycle", "keyboard", "sofa", "watch", "tent", "mirror", "guitar", "blender", "carpet")
 ASKED = {
@@ -79,8 +78,7 @@ def served(demo_file: Path, home: Path) -> Iterator[Served]:
     listener.bind(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     write_atomically(house.home.running_file, json.dumps({"url": url, "pid": 0}))
-    with ThreadPoolExecutor(1) as pool:  # a thread of its own: Playwright's loop runs in this one
-        application = pool.submit(lambda: asyncio.run(_built(house))).result()
+    application = finished(_built(house))
     config = uvicorn.Config(application, log_level="error", proxy_headers=False, timeout_graceful_shutdown=3)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import shutil
@@ -13,7 +12,6 @@ import sys
 import time
 import tomllib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,6 +24,7 @@ from feedback.peers import Peers
 from feedback.stopping import GRACE_SECONDS
 from tests.browser.served_site import Site
 from tests.conftest import ROOT
+from tests.coroutines import finished
 
 DEPLOY = ROOT / "deploy"
 DOCUMENT = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
@@ -99,8 +98,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     async def built() -> Site:
         return Site("choice", directory)
 
-    with ThreadPoolExecutor(1) as pool:  # a thread of its own: Playwright's loop may run in this one
-        made = pool.submit(lambda: asyncio.run(built())).result()
+    made = finished(built())
     yield made
     made.close()
 

@@ -17,6 +17,7 @@ from feedback.experiments import Experiments
 from feedback.records import Correction, Experiment, Prediction, Variant, input_hash
 from feedback.store import Store
 from tests.browser.listening import Listening
+from tests.coroutines import finished
 
 
 def echo() -> FastAPI:
@@ -59,7 +60,7 @@ def test_the_client_speaks_http() -> None:
 
     listening = Listening(echo())
     try:
-        told = asyncio.run(talk(int(listening.url.rpartition(":")[2])))
+        told = finished(talk(int(listening.url.rpartition(":")[2])))
     finally:
         listening.close()
     assert told == [

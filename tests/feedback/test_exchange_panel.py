@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from feedback.records import Json
 from feedback.store import Store
 from feedback.words import LANGUAGES, Words
 from tests.conftest import ROOT, WordsModel
+from tests.coroutines import finished
 from tests.feedback.exchanging import SpansModel, importer_of
 
 NAME = "ab" * 32
@@ -66,7 +66,7 @@ class Page:
 
     def __call__(self, name: str, /, **data: Json) -> dict[str, Json]:
         """Call a function as the page does."""
-        return asyncio.run(self._calls[name](data, gr.Request()))  # type: ignore[arg-type]  # they are coroutine functions
+        return finished(self._calls[name](data, gr.Request()))  # type: ignore[arg-type]  # they are coroutine functions
 
     def send(self, text: str) -> dict[str, Json]:
         """Upload a file in two parts; return what names it."""

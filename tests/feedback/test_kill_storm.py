@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
 
 from benchmarks.kill_storm import storm
+from tests.coroutines import finished
 
 
 @pytest.mark.slow
 def test_a_storm_of_kills_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """Eight kills under 32 clients: what was acknowledged is there once and of its client, retries keep their ids, all hangs together."""
-    verdict, seen = asyncio.run(storm(tmp_path / "home", rounds=8, seed=3, answers=30))
+    verdict, seen = finished(storm(tmp_path / "home", rounds=8, seed=3, answers=30))
     assert verdict.clean, verdict
     assert verdict.acknowledged > 100
     assert seen["retried"] > 0

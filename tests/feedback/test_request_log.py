@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import io
 import json
@@ -22,6 +21,7 @@ from feedback.metrics import Meter
 from feedback.peers import Peers
 from feedback.request_log import RequestLog
 from feedback.store import Store
+from tests.coroutines import finished
 from tests.feedback.test_web import Site, ask, demo_of
 
 
@@ -177,7 +177,7 @@ def test_a_request_without_an_answer_has_a_status(error: Exception | None, statu
 
     scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "client": None, "root_path": ""}
     with contextlib.suppress(RuntimeError):
-        asyncio.run(RequestLog(app, meter=meter, trusted=())(scope, receive, send))
+        finished(RequestLog(app, meter=meter, trusted=())(scope, receive, send))
     labels = {"method": "GET", "route": "unmatched", "status": str(status)}
     assert meter.registry.get_sample_value("amend_requests_total", labels) == 1
 
