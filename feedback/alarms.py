@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from feedback.errors import AmendError, BadInput, Conflict, LogBroken, NotFound
 from feedback.home import write_atomically
@@ -26,6 +26,7 @@ from feedback.rate_jump import Jump, JumpRule, Observation, Rate, look
 from feedback.records import new_id, now
 from feedback.store import Store
 from feedback.watcher import Watcher
+from feedback.webhook import Tell
 
 _LOG = logging.getLogger(__name__)
 _MAX_REASON = 1000
@@ -44,13 +45,6 @@ QUALIFY row_number() OVER (
     PARTITION BY f.source, c.contributor, date_trunc('week', f.created) ORDER BY f.created, f.correction_id) = 1
 ORDER BY f.created, f.correction_id
 """
-
-
-class Tell(Protocol):
-    """Sends an event to the owner (webhook.Webhook.tell)."""
-
-    def __call__(self, event: str, **facts: Any) -> None:
-        """Send it, in the background."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
-from feedback.checkpoint import wal_of
+from feedback.checkpoint import log_bytes
 from feedback.demo import BackupSettings
 from feedback.errors import AmendError, LogBroken, StorageFull
 from feedback.home import write_atomically
@@ -25,19 +25,13 @@ from feedback.schema import TABLES
 from feedback.store import Store
 from feedback.verifying import Verified, verify
 from feedback.watcher import Watcher
+from feedback.webhook import Tell
 
 Kind = Literal["scheduled", "asked"]
 _NAME = re.compile(r"log-(\d{8}T\d{6})\d*")
 _LOOK_SECONDS = 300.0
 _ROOM = 64 * 2**20  # bytes that a backup leaves free
 _LOG = logging.getLogger(__name__)
-
-
-class Tell(Protocol):
-    """Sends an event to the owner (webhook.Webhook.tell)."""
-
-    def __call__(self, event: str, **facts: Any) -> None:
-        """Send it, in the background."""
 
 
 class Backup(NamedTuple):
@@ -172,7 +166,7 @@ class Backups:
 
 
 def _check_room(log: Path, directory: Path) -> None:
-    needed = sum(path.stat().st_size for path in (log, wal_of(log)) if path.exists()) + _ROOM
+    needed = log_bytes(log) + _ROOM
     free = shutil.disk_usage(directory).free
     if free < needed:
         raise StorageFull(f"a backup needs {needed:,} bytes in {directory}; {free:,} are free")

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import duckdb
 
+from feedback.disk import REFUSED
+
 _PLAIN = {"PATH": os.defpath, "LC_ALL": "C"}
-_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 
 def wal_of(file: Path) -> Path:
@@ -30,6 +31,11 @@ def wal_bytes(file: Path) -> int:
         return wal_of(file).stat().st_size
     except FileNotFoundError:
         return 0
+
+
+def log_bytes(file: Path) -> int:
+    """Return the size of a database with its write-ahead log, 0 where there is neither."""
+    return sum(path.stat().st_size for path in (file, wal_of(file)) if path.exists())
 
 
 def _copy_directory(file: Path) -> Path:
@@ -53,7 +59,7 @@ def copy_live(source: Path, target: Path) -> None:
     """
     copied = subprocess.run(["cp", "--", str(source), str(target)], check=False, capture_output=True, text=True, env=_PLAIN)
     if copied.returncode:
-        number = next((number for number in _REFUSALS if os.strerror(number) in copied.stderr), errno.EIO)
+        number = next((number for number in REFUSED if os.strerror(number) in copied.stderr), errno.EIO)
         raise OSError(number, f"{os.strerror(number)}: {copied.stderr.strip()}", str(target))
     fsync(target)  # the copy is not open in DuckDB: a handle of ours on it is harmless
 

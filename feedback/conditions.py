@@ -9,24 +9,18 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 from feedback.errors import AmendError
 from feedback.records import now
 from feedback.watcher import Watcher
+from feedback.webhook import Tell
 from feedback.words import Say
 
 _LOG = logging.getLogger("amend.conditions")
 
 Found = Mapping[str, object] | None
 """What a probe finds: the values of the condition's words, or None where all is well."""
-
-
-class Tell(Protocol):
-    """Sends an event to the owner (webhook.Webhook.tell)."""
-
-    def __call__(self, event: str, **facts: Any) -> None:
-        """Send it, in the background."""
 
 
 class Condition(NamedTuple):

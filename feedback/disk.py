@@ -10,7 +10,8 @@ from pathlib import Path
 
 from feedback.errors import StorageFull
 
-_REFUSED = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+REFUSED = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+"""The error numbers with which a disk refuses to be written to: full, over quota, a file too large, read-only."""
 _IN_WORDS = re.compile(r"\(os error (\d+)\)|\bcode: (\d+)\b|\[errno (\d+)\]", re.IGNORECASE)
 
 
@@ -21,7 +22,7 @@ def refused(error: BaseException) -> int | None:
     """
     numbers = [error.errno] if isinstance(error, OSError) and error.errno else []
     numbers += [int(next(filter(None, found.groups()))) for found in _IN_WORDS.finditer(str(error))]
-    return next((number for number in numbers if number in _REFUSED), None)
+    return next((number for number in numbers if number in REFUSED), None)
 
 
 def refuse_full_disk(error: BaseException, place: Path) -> None:

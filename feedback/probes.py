@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from feedback.backups import Backups
-from feedback.checkpoint import wal_of
+from feedback.checkpoint import log_bytes
 from feedback.conditions import Found
 from feedback.errors import AmendError, StorageFull
 from feedback.records import Record, now
@@ -70,11 +70,6 @@ class Refusals:
         """Stand until the next write succeeds."""
         since = self._since
         return None if since is None else {"since": f"{since:%Y-%m-%d %H:%M}"}
-
-
-def log_bytes(log: Path) -> int:
-    """Return the bytes of the log and its write-ahead log."""
-    return sum(path.stat().st_size for path in (log, wal_of(log)) if path.exists())
 
 
 def disk_low(log: Path) -> Found:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from feedback.backups import listed
-from feedback.checkpoint import fsync, undo_interrupted, wal_of
+from feedback.checkpoint import fsync, log_bytes, undo_interrupted, wal_of
 from feedback.errors import BadInput, StorageFull
 from feedback.home import FileLock, Home
 from feedback.records import now
@@ -39,7 +39,7 @@ def restore(home: Home, backup: Path) -> Restored:
         # Staged under the name that a rewrite of the log begins with: what a kill leaves here goes with the next erasure.
         log, staged = home.directory / "log.duckdb", home.directory / "log.copied.partial"
         undo_interrupted(log)
-        _check_room(home.directory, [backup, wal_of(backup), log, wal_of(log)])
+        _check_room(home.directory, log_bytes(backup) + log_bytes(log))
         remove_database(staged)
         try:
             _copy(backup, staged)
@@ -86,8 +86,7 @@ def _copy_file(source: Path, target: Path) -> None:
     fsync(target)
 
 
-def _check_room(directory: Path, files: list[Path]) -> None:
-    needed = sum(path.stat().st_size for path in files if path.exists())
+def _check_room(directory: Path, needed: int) -> None:
     free = shutil.disk_usage(directory).free
     if free < needed:
         raise StorageFull(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import httpx
 
@@ -13,6 +13,13 @@ from feedback.records import Json, now
 
 _log = logging.getLogger("amend.webhook")
 _SECONDS = 10.0
+
+
+class Tell(Protocol):
+    """Sends an event to the owner; Webhook.tell is one."""
+
+    def __call__(self, event: str, **facts: Any) -> None:
+        """Send it, in the background."""
 
 
 class Delivery(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from feedback import probes
 from feedback.backups import Backups
-from feedback.checkpoint import wal_of
+from feedback.checkpoint import wal_bytes
 from feedback.conditions import Conditions
 from feedback.experiments import Experiments
 from feedback.home import Home
@@ -76,7 +76,7 @@ def _gauges(
     watch("amend_champion", "The version that serves", lambda: float(experiments.champion))
     watch("amend_disk_free_bytes", "Bytes free under the home", lambda: float(shutil.disk_usage(home.directory).free))
     watch("amend_log_bytes", "Bytes of the log's file", lambda: float(store.file.stat().st_size))
-    watch("amend_log_wal_bytes", "Bytes of the log's write-ahead log", lambda: _size(store))
+    watch("amend_log_wal_bytes", "Bytes of the log's write-ahead log", lambda: float(wal_bytes(store.file)))
     unlearned = Kept(partial(_unlearned, retrainer), _COUNTED_SECONDS)
     watch("amend_retraining_new", "Accepted corrections that no training has seen", unlearned)
     watch("amend_retraining_running", "1 while a training runs", lambda: float(retrainer.progress() is not None))
@@ -93,11 +93,6 @@ def _gauges(
         "policy",
     )
     watch("amend_backup_age_seconds", "Age of the newest verified backup", lambda: _age(backups))
-
-
-def _size(store: Store) -> float:
-    wal = wal_of(store.file)
-    return float(wal.stat().st_size) if wal.exists() else 0.0
 
 
 def _by_status(store: Store) -> dict[str, float]:

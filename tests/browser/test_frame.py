@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, Playwright, expect
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -22,31 +17,10 @@ from starlette.routing import Route
 
 from tests.browser.acting import TEXT
 from tests.browser.conftest import CHROMIUM, FLAGS
+from tests.browser.listening import listening
 from tests.browser.served_site import Site
 
 pytestmark = pytest.mark.browser
-
-
-@contextmanager
-def listening(app: Starlette, host: str, **tls: str) -> Iterator[str]:
-    """Serve an application on a free port; yield its address, https where a certificate is given."""
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        app, log_level="critical", ws="none", loop="asyncio", timeout_graceful_shutdown=1,
-        ssl_certfile=tls.get("ssl_certfile"), ssl_keyfile=tls.get("ssl_keyfile"),
-    )  # fmt: skip
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.05)
-    try:
-        yield f"{'https' if tls else 'http'}://{host}:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(20)
-        listener.close()
 
 
 def forwarding(target: str) -> Starlette:

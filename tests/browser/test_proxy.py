@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import httpx
 import pytest
-import uvicorn
 from playwright.sync_api import Page, expect
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -18,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from tests.browser.acting import TEXT, sent
+from tests.browser.listening import listening
 from tests.browser.served_site import Site
 
 pytestmark = pytest.mark.browser
@@ -58,19 +55,8 @@ def proxied(target: str, seen: list[str]) -> Iterator[str]:
         await client.aclose()
 
     app = Starlette(routes=[Route("/{path:path}", forward, methods=methods)], lifespan=life)
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.05)
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(20)
-        listener.close()
+    with listening(app) as url:
+        yield url
 
 
 def test_the_page_works_under_a_prefix(page: Page, choice_site: Site, abroad: list[str]) -> None:
