@@ -22,10 +22,10 @@ from feedback.records import Example, Json
 from model.answering import Answerer
 from model.augment import augmented
 from model.base import DEFAULT_BASE, base_directory, begin
-from model.data import load_seed
+from model.data import network_seed
 from model.methods import FitSettings, fit
+from model.network_task import NetworkTask
 from model.paired import paired_counts
-from model.task import Task
 
 SEEDS = {"small": (1, 2), "full": (1, 2, 3, 4, 5)}
 SHARE = 1.0
@@ -37,7 +37,7 @@ class Problem(NamedTuple):
     name: str
     method: str
     epochs: int
-    task: Task
+    task: NetworkTask
     train: list[Example]
     judge: list[Example]
     held_out: frozenset[str]
@@ -48,13 +48,13 @@ def problems(data: Path) -> list[Problem]:
     found = []
     for name, method in (("disease", "top"), ("support", "head")):
         demo = load_demo(ROOT / "demos" / f"{name}.toml")
-        task, seed = load_seed(demo)
+        task, seed = network_seed(demo)
         judge = [*seed.validation, *seed.test]
         found.append(Problem(name, method, demo.training.epochs, task, seed.train, judge, seed.held_out))
     folder = (data / "ncbi_disease").resolve()
     files = {part: str(folder / f"{file}.tsv") for part, file in (("train", "train"), ("validation", "devel"), ("test", "test"))}
     raw = {"path": folder / "demo.toml", "name": "ncbi", "task": "token_classification", "title": "ncbi", "data": files}
-    task, seed = load_seed(Demo.model_validate(raw))
+    task, seed = network_seed(Demo.model_validate(raw))
     tenth = random.Random(7).sample(seed.train, len(seed.train) // 10)
     found.append(Problem("ncbi_disease 10 %", "top", 3, task, tenth, random.Random(7).sample(seed.test, 500), seed.held_out))
     return found

@@ -23,8 +23,8 @@ from feedback.weighing import label_pair
 from model.answering import Answerer
 from model.base import Model, base_directory, begin
 from model.methods import FitSettings, fit
+from model.network_task import NetworkTask, network_type
 from model.readers import read_rows
-from model.task import Task, task_type
 
 CORRECTIONS = 400
 TEST = 400
@@ -53,20 +53,20 @@ def weights(examples: Sequence[Example], shown: Sequence[Any], rule: CapRule | N
     return list(capped(rows, rule).weights)
 
 
-def learned(task: Task, seed: Sequence[Example], more: Sequence[Example], settings: FitSettings) -> Model:
+def learned(task: NetworkTask, seed: Sequence[Example], more: Sequence[Example], settings: FitSettings) -> Model:
     """Return a model trained on the seed, and on what is more, from the base: champion and candidates begin alike."""
     model = begin(task, base_directory("all-MiniLM-L6-v2", Path()), settings.seed)
     fit(model, task.encode(model.tokenizer, [*seed, *more]), settings)
     return model
 
 
-def score(task: Task, model: Model, test: Sequence[Example]) -> float:
+def score(task: NetworkTask, model: Model, test: Sequence[Example]) -> float:
     """Return the entity F1 on the test sentences, 0..1."""
     answers = Answerer(task, model).answer([e.input for e in test], [{}] * len(test))
     return task.score([e.output for e in test], [answer.output for answer in answers])["main"]
 
 
-def once(task: Task, data: Path, number: int) -> list[dict[str, Any]]:
+def once(task: NetworkTask, data: Path, number: int) -> list[dict[str, Any]]:
     """Return the arms of one seed."""
     random = np.random.default_rng(number)
     pool = examples_of(data / "train.tsv")
@@ -109,7 +109,7 @@ def main() -> int:
     parser = arguments(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="a directory with train.tsv and test.tsv")
     chosen = parser.parse_args()
-    task = task_type("token_classification")(("Disease",), 5000, "")
+    task = network_type("token_classification")(("Disease",), 5000, "")
     rows = [row for number in range(1, 4 if chosen.preset == "full" else 2) for row in once(task, chosen.data, number)]
     keys = list(dict.fromkeys((row["flood"], row["people"], row["caps"]) for row in rows))
     summary = []

@@ -25,8 +25,8 @@ from feedback.demo import Demo
 from feedback.records import Example, Json
 from model.base import DEFAULT_BASE, base_directory
 from model.clean import FOLDS, Places, Seen, dealt, fitted, places_of, seen_as
-from model.data import load_seed
-from model.task import Task
+from model.data import network_seed
+from model.network_task import NetworkTask
 
 SHARE = 0.05
 SEEDS = {"small": (11, 12), "full": (11, 12, 13, 14, 15)}  # no setting was chosen on these
@@ -41,7 +41,7 @@ class Spoilt(NamedTuple):
     planted: dict[int, str]
 
 
-def drawn(data: Path, name: str, size: int) -> tuple[Task, list[Example]]:
+def drawn(data: Path, name: str, size: int) -> tuple[NetworkTask, list[Example]]:
     """Return a data set's task and `size` of its training examples, drawn with a fixed seed."""
     spans, data = name == "ncbi_disease", data.resolve()  # paths in a demo are relative to its file
     files = {"train": str(data / name / ("train.tsv" if spans else "train.csv"))}
@@ -50,11 +50,11 @@ def drawn(data: Path, name: str, size: int) -> tuple[Task, list[Example]]:
     else:
         files |= {"test": str(data / name / "test.csv"), "text_column": "text", "label_column": "category"}
     raw = {"path": data / name / "demo.toml", "name": name, "task": "token_classification" if spans else "text_classification"}
-    task, seed = load_seed(Demo.model_validate({**raw, "title": name, "data": files}))
+    task, seed = network_seed(Demo.model_validate({**raw, "title": name, "data": files}))
     return task, random.Random(7).sample(seed.train, min(size, len(seed.train)))
 
 
-def spoil(task: Task, examples: Sequence[Example], seed: int) -> Spoilt:
+def spoil(task: NetworkTask, examples: Sequence[Example], seed: int) -> Spoilt:
     """Plant errors in 5 % of the examples; an example that a kind of error does not fit is passed over."""
     chance, out = random.Random(seed), list(examples)
     planted: dict[int, str] = {}
@@ -71,12 +71,12 @@ def spoil(task: Task, examples: Sequence[Example], seed: int) -> Spoilt:
     return Spoilt(out, planted)
 
 
-def wrong_label(task: Task, output: Json, chance: random.Random) -> Json:
+def wrong_label(task: NetworkTask, output: Json, chance: random.Random) -> Json:
     """Return another label, evenly drawn."""
     return {"label": chance.choice([label for label in task.labels if label != output["label"]])}
 
 
-def wrong_spans(kind: str, example: Example, task: Task, chance: random.Random) -> Json | None:
+def wrong_spans(kind: str, example: Example, task: NetworkTask, chance: random.Random) -> Json | None:
     """Return the spans with one dropped, one word added, or one border moved by a word; None where that cannot be."""
     spans = [dict(span) for span in example.output["spans"]]
     words = words_at(example.input)
@@ -115,7 +115,7 @@ def words_at(text: str) -> list[tuple[int, int]]:
     return found
 
 
-def relabelled(task: Task, read: Places, spoilt: Spoilt, source: str) -> Places:
+def relabelled(task: NetworkTask, read: Places, spoilt: Spoilt, source: str) -> Places:
     """Return the places with the labels of the spoilt examples."""
     numbers = sorted(spoilt.planted)
     fresh = places_of(task, [spoilt.examples[i] for i in numbers], source)
@@ -125,7 +125,7 @@ def relabelled(task: Task, read: Places, spoilt: Spoilt, source: str) -> Places:
     return read._replace(tags=tags)
 
 
-def ranked(task: Task, examples: Sequence[Example], places: Places, fold: np.ndarray | None) -> list[Seen]:
+def ranked(task: NetworkTask, examples: Sequence[Example], places: Places, fold: np.ndarray | None) -> list[Seen]:
     """Return how each example is seen: by heads of the other folds, or (fold None) by one head that learned from all."""
     seen: list[Seen | None] = [None] * len(examples)
     parts = np.zeros(len(examples), dtype=int) if fold is None else fold

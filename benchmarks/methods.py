@@ -27,8 +27,8 @@ from model.adapters import with_prompt
 from model.answering import Answerer
 from model.base import DEFAULT_BASE, Model, base_directory, begin
 from model.methods import METHODS, FitSettings, fit
+from model.network_task import NetworkTask, network_type
 from model.readers import read_rows
-from model.task import Task, task_type
 
 SEEDS = {"small": (1,), "full": (1, 2, 3)}
 COLUMNS = ("data", "method", "seed", "score", "cpu_s", "changed_m", "saved_mb")
@@ -38,7 +38,7 @@ class Problem(NamedTuple):
     """What is learned, and what judges it."""
 
     name: str
-    task: Task
+    task: NetworkTask
     train: list[Example]
     test: list[Example]
 
@@ -56,12 +56,12 @@ def problems(data: Path) -> list[Problem]:
     draw = random.Random(7)
     train = [example for label in sorted(intents) for example in draw.sample(intents[label], 13)]
     test = draw.sample(examples_of(data / "banking77" / "test.csv", "text_classification", "category"), 1_000)
-    found = [Problem("banking77", task_type("text_classification")(sorted(intents)), train, test)]
+    found = [Problem("banking77", network_type("text_classification")(sorted(intents)), train, test)]
     train, test = (
         draw.sample(examples_of(data / "ncbi_disease" / f"{part}.tsv", "token_classification"), 500) for part in ("train", "test")
     )
     labels = sorted({span["label"] for example in train for span in example.output["spans"]})
-    return [*found, Problem("ncbi_disease", task_type("token_classification")(labels), train, test)]
+    return [*found, Problem("ncbi_disease", network_type("token_classification")(labels), train, test)]
 
 
 def once(problem: Problem, settings: FitSettings) -> tuple[float, float, float, float]:

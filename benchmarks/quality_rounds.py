@@ -25,16 +25,18 @@ from feedback.home import Home
 from feedback.records import Example
 from feedback.store import Store
 from feedback.training_set import Snapshot, accepted, freeze, freeze_accepted
-from model.answering import Answerer, open_version
+from model.answering import Answerer, open_network
 from model.base import resume
 from model.card import Card
 from model.gold import lay_traps
 from model.job import Job
 from model.making import run_job
 from model.methods import fit
+from model.network_task import network_task
 from model.paired import Paired, paired_counts
+from model.parts import parts_of
 from model.progress import Progress
-from model.recipe import parts_of, settings_of
+from model.recipe import settings_of
 
 RESAMPLES = 4000
 QUIET = Progress(None)
@@ -69,7 +71,7 @@ def prepare(data: Path, folder: Path, number: int, settings: Settings) -> Played
         began = time.monotonic()
         job = Job(str(played.demo.path), str(staged / "candidate"), method=settings.method)
         card = run_job(job, played.demo, QUIET)
-        row = _tested(played, open_version(staged / "candidate"), card, None)
+        row = _tested(played, open_network(staged / "candidate"), card, None)
         _finish(staged, played.start, row | {"seconds": time.monotonic() - began})
     return played
 
@@ -105,7 +107,7 @@ def play(played: Played, family: Family, malice: float, number: int, state: Stat
     card = _plainly(played, job, snapshot, family.recipe == "replay") if plainly else run_job(job, played.demo, QUIET)
     row |= {"learned": len(snapshot.train), "interpolation": card.interpolation, "training": card.training["seconds"]}
     row |= {key: value for key, value in judged(card).items() if key != "checks"} if card.gate else {"verdict": "not asked"}
-    row |= _tested(played, open_version(staged / "candidate"), card, state.piece)
+    row |= _tested(played, open_network(staged / "candidate"), card, state.piece)
     return _finish(staged, out, row | {"seconds": time.monotonic() - began})
 
 
@@ -116,7 +118,7 @@ def _heard(
     met = plan(played.number, played.settings.rounds, played.settings.items)[number - 1]
     names = sorted({pair.name for pair in met})
     inputs = [played.texts[name].input for name in names]
-    answers = open_version(parent).answer(inputs, [{}] * len(inputs))
+    answers = open_network(parent).answer(inputs, [{}] * len(inputs))
     texts = {n: Text(e, played.texts[n].output, a) for n, e, a in zip(names, inputs, answers, strict=True)}
     truth = {example.input_hash: plain(example.output) for example in played.texts.values()}
     row: dict[str, Any] = {}
@@ -166,8 +168,9 @@ def _plainly(played: Played, job: Job, snapshot: Snapshot, replayed: bool) -> Ca
     seed = played.seed if replayed else replace(played.seed, train=[])
     settings = settings_of(played.demo, job)
     parts = parts_of(played.task, seed, snapshot)
-    model = resume(played.task, str(job.parent), {}, settings.seed)
-    took = fit(model, played.task.encode(model.tokenizer, parts.train), settings)
+    task = network_task(played.task, "this")
+    model = resume(task, str(job.parent), {}, settings.seed)
+    took = fit(model, task.encode(model.tokenizer, parts.train), settings)
     out = Path(job.out)
     model.network.save_pretrained(out)
     model.tokenizer.save_pretrained(out)
@@ -176,7 +179,7 @@ def _plainly(played: Played, job: Job, snapshot: Snapshot, replayed: bool) -> Ca
         job.number, played.task.name, played.task.labels, kind="retrain", training=training, max_chars=played.task.max_chars
     )
     valid = played.seed.validation
-    outputs = [answer.output for answer in Answerer(played.task, model).answer([e.input for e in valid], [{}] * len(valid))]
+    outputs = [answer.output for answer in Answerer(task, model).answer([e.input for e in valid], [{}] * len(valid))]
     card = replace(card, scores={"validation": played.task.score([e.output for e in valid], outputs)})
     card.write(out)
     return card

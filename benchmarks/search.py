@@ -22,14 +22,15 @@ from benchmarks.common import ROOT, arguments, table, write_json
 from feedback.demo import Demo
 from feedback.records import Json
 from model.answering import Answerer
-from model.data import SeedData, load_seed
+from model.data import SeedData, network_seed
 from model.job import Job
+from model.network_task import NetworkTask
 from model.paired import paired_counts
+from model.parts import Parts
 from model.progress import Progress
-from model.recipe import Parts, settings_of, train_seed
+from model.recipe import settings_of, train_seed
 from model.search import Outcome, search
 from model.study import defaults_of, ranges_of
-from model.task import Task
 from model.trials import Values, compared
 
 METHOD = "top"
@@ -67,7 +68,7 @@ def _demo(name: str, task: str, to: Path, files: Mapping[str, str]) -> Demo:
     return Demo.model_validate({"path": to / f"{name}.toml", "name": name, "task": task, "title": name, "data": dict(files)})
 
 
-def answered(demo: Demo, task: Task, seed_data: SeedData, values: Values, seed: int) -> list[Json]:
+def answered(demo: Demo, task: NetworkTask, seed_data: SeedData, values: Values, seed: int) -> list[Json]:
     """Train on the whole training part with these settings and return the outputs on the test part."""
     training = demo.training.model_copy(update={**values, "method": METHOD, "seed": seed})
     told = demo.model_copy(update={"training": training})
@@ -80,7 +81,7 @@ def answered(demo: Demo, task: Task, seed_data: SeedData, values: Values, seed: 
 
 def figures_of(demo: Demo, done: Outcome, seeds: Sequence[int], minutes: float) -> dict[str, Any]:
     """Train both sides anew, answer the test part, and return every figure of one data set."""
-    task, data = load_seed(demo)
+    task, data = network_seed(demo)
     truth = [e.output for e in data.test]
     defaults = defaults_of(demo, ranges_of(demo, METHOD))
     pairs = []

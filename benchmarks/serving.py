@@ -27,11 +27,12 @@ from benchmarks.common import ROOT, arguments, table, write_json
 from benchmarks.serving_beside import beside_retraining
 from benchmarks.training_round import ncbi
 from feedback.records import Example
-from model.answering import Answerer, open_checkpoint, open_version
+from model.answering import Answerer, open_checkpoint, open_network
 from model.base import quiet
-from model.data import load_seed
+from model.data import network_seed
 from model.job import Job
 from model.making import run_job
+from model.network_task import network_task
 from model.progress import Progress
 from model.quantised import Quantised, drift_of
 from model.serve import Predictor
@@ -90,8 +91,8 @@ def main() -> None:
     quiet()
     versions, items, texts = prepared(options.state, options.data)
     directory = versions.path(1)
-    answerer = open_version(directory)
-    int8 = Quantised(options.state / "engines", lambda: items["validation"], open_version)
+    answerer = open_network(directory)
+    int8 = Quantised(options.state / "engines", lambda: items["validation"], open_network)
     figures: dict[str, object] = {"torch": answerer.engine.name, "int8": int8(directory).engine.name}
     figures |= drifts(answerer, int8(directory), directory, items["test"])
     whole = pipeline("token-classification", model=str(directory), aggregation_strategy="simple")
@@ -137,7 +138,7 @@ def _asking(predictor: Predictor) -> Ask:
 def prepared(state: Path, data: Path) -> tuple[Versions, dict[str, Sequence[Example]], list[str]]:
     """Return a home with the trained version 1, the items by part, and the sentences that clients send."""
     demo = ncbi(data)
-    _, seed = load_seed(demo)
+    _, seed = network_seed(demo)
     versions = Versions(state)
     if not versions.numbers():
         trained = demo.model_copy(update={"training": demo.training.model_copy(update={"method": "top", "epochs": 1})})
@@ -178,7 +179,7 @@ def ratios(figures: dict[str, object]) -> dict[str, object]:
 def memory(versions: Versions, state: Path) -> dict[str, object]:
     """Return the MB that a version has, and those that one with another head, of the same base, adds to a predictor."""
     if len(versions.numbers()) < 2:
-        network = open_checkpoint(versions.card(1).bound_task(), versions.path(1), dtype=torch.float32).model
+        network = open_checkpoint(network_task(versions.card(1).bound_task(), "this"), versions.path(1), dtype=torch.float32).model
         with torch.no_grad():
             network.network.classifier.bias += 0.01
         network.network.save_pretrained(state / "other")
@@ -188,8 +189,7 @@ def memory(versions: Versions, state: Path) -> dict[str, object]:
     predictor = Predictor(versions)
     predictor.warm(1)
     predictor.warm(2)
-    network = predictor._answerer(1).model.network
-    size = sum(p.numel() * p.element_size() for p in network.parameters())
+    size = 1e6 * predictor._answerer(1).megabytes()
     shared = predictor.shared_bytes
     predictor.close()
     return {"version_mb": round(size / 1e6, 2), "second_version_mb": round((size - shared) / 1e6, 3)}

@@ -33,15 +33,15 @@ from feedback.home import Home
 from feedback.records import Answer, Example, input_hash
 from feedback.store import Store
 from feedback.training_set import freeze_accepted
-from model.answering import Answerer, open_version
+from model.answering import Answerer, open_network
 from model.card import Card
-from model.data import load_seed
+from model.data import network_seed
 from model.gold import lay_traps
 from model.job import Job
 from model.making import run_job
+from model.network_task import NetworkTask
 from model.paired import paired_counts
 from model.progress import Progress
-from model.task import Task
 
 ITEMS, TEST = 1000, 800
 SEED_SHARE = 0.15  # of the training file: the demo cuts its own validation (15 %) and test part (12 %) from it
@@ -69,7 +69,7 @@ class Played(NamedTuple):
     """One data set and seed, ready to be played: the demo, its first version's directory, and what visitors will meet."""
 
     demo: Demo
-    task: Task
+    task: NetworkTask
     champion: Path
     texts: dict[str, Text]  # by the names of crowd_simulation.assigned; traps and items
     test: list[Example]
@@ -80,7 +80,7 @@ class Played(NamedTuple):
 def prepare(data: Path, work: Path, seed: int, items: int = ITEMS) -> Played:
     """Split a data set, write the demo, train its first version and let it answer everything that visitors will meet."""
     files = {key: str(data / value) if key in ("train", "test") else value for key, value in FILES[data.name].items()}
-    task, known = load_seed(_demo(work, "whole", data.name, files))
+    task, known = network_seed(_demo(work, "whole", data.name, files))
     dealt = sorted((*known.train, *known.validation), key=lambda example: example.input_hash)
     dealt = [dealt[int(i)] for i in np.random.default_rng(seed).permutation(len(dealt))]
     cut = round(SEED_SHARE * len(dealt))
@@ -93,7 +93,7 @@ def prepare(data: Path, work: Path, seed: int, items: int = ITEMS) -> Played:
     demo = _demo(work, "loop", data.name, {"train": str(work / "seed.jsonl")}, str(work / "gold.jsonl"), task.labels)
     champion = work / "champion"
     run_job(Job(str(demo.path), str(champion), method=demo.training.method), demo, Progress(None))
-    answerer = open_version(champion)
+    answerer = open_network(champion)
     answers, test_answers = (answerer.answer([e.input for e in part], [{}] * len(part)) for part in (met, test))
     names = [f"trap{i:03d}" for i in range(TRAPS)] + [f"item{i:04d}" for i in range(items)]
     texts = {name: Text(e.input, e.output, answer) for name, e, answer in zip(names, met, answers, strict=True)}
@@ -138,7 +138,7 @@ def play(played: Played, home: Home, arm: Arm, seed: int) -> dict[str, Any]:
         snapshot=str(home.snapshots / snapshot.id), trigger="benchmark",
     )  # fmt: skip
     card = run_job(job, played.demo, Progress(None))
-    candidate = open_version(Path(job.out))
+    candidate = open_network(Path(job.out))
     row |= judged(card) | harm(played, candidate, seed)
     row["feedback_true"] = true_feedback(played, candidate, [example.input_hash for example in snapshot.gate])
     return row | {"seconds": time.monotonic() - began}

@@ -33,9 +33,9 @@ from benchmarks.training_round import measured_round, ncbi
 from feedback.records import Example
 from model.answering import Answerer
 from model.base import DEFAULT_BASE, base_directory, begin
-from model.data import load_seed
+from model.data import network_seed
 from model.methods import fast_bf16
-from model.task import Task
+from model.network_task import NetworkTask
 
 
 class Size(NamedTuple):
@@ -78,7 +78,7 @@ def run(loop: Loop, work: Work, base: str, test: Sequence[Example]) -> Run:
     return Run(cpu, clock, float(f1(counts.sum(axis=0))), counts)
 
 
-def counted(task: Task, example: Example, output: object) -> tuple[int, int, int]:
+def counted(task: NetworkTask, example: Example, output: object) -> tuple[int, int, int]:
     """Return (tp, fp, fn) of one sentence over all labels."""
     found = task.counts(example.output, output).values()
     return sum(c.tp for c in found), sum(c.fp for c in found), sum(c.fn for c in found)
@@ -166,7 +166,7 @@ def main() -> int:
 
 def compared(data: Path, size: Size, epochs: int) -> Iterator[dict[str, object]]:
     """Run every loop once a seed, print as it goes, and yield the figures so far after each seed."""
-    task, known = load_seed(ncbi(data))
+    task, known = network_seed(ncbi(data))
     draw = random.Random(0)
     train = draw.sample(known.train, size.train or len(known.train))
     test = draw.sample(known.test, size.test or len(known.test))

@@ -34,7 +34,7 @@ from benchmarks.common import ROOT, arguments, table, write_json
 from benchmarks.training_loops import Listed
 from benchmarks.training_round import ncbi
 from model.base import DEFAULT_BASE, Model, base_directory, begin
-from model.data import load_seed
+from model.data import network_seed
 from model.methods import FitSettings, fit
 
 WARM = 20  # steps that are not timed
@@ -192,7 +192,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not options.data.is_dir():
         print(f"{options.data} is not a folder: this benchmark needs ncbi_disease", file=sys.stderr)
         return 2
-    task, known = load_seed(ncbi(options.data))
+    task, known = network_seed(ncbi(options.data))
     base = base_directory(DEFAULT_BASE)
     tokenizer = begin(task, base, 1).tokenizer
     features = task.encode(tokenizer, known.train)

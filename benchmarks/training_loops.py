@@ -19,7 +19,7 @@ from transformers import DataCollatorForTokenClassification, Trainer, TrainingAr
 from feedback.records import Example
 from model.base import Model
 from model.methods import FitSettings, fit
-from model.task import Task
+from model.network_task import NetworkTask
 
 ARTICLE_LENGTH = 128
 
@@ -27,7 +27,7 @@ ARTICLE_LENGTH = 128
 class Work(NamedTuple):
     """What every loop has to do."""
 
-    task: Task
+    task: NetworkTask
     examples: Sequence[Example]
     epochs: int = 3
     batch_size: int = 16

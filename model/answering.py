@@ -13,9 +13,12 @@ from feedback.records import Answer, Json, text_of
 from model.base import Model, load_model
 from model.batches import merged, specials, tokenize, window_ids, words_of
 from model.card import read_card
+from model.catalogue import FILE, Catalogue, load_catalogue
 from model.engine import Engine, PlainEngine, engine_of
 from model.methods import device_of, fast_bf16
-from model.task import Encoded, Task
+from model.network_task import Encoded, NetworkTask, network_task
+from model.own_model import OwnModelTask
+from model.task import Answering, Task
 
 BATCH = 16  # windows; larger batches are slower on CPUs
 
@@ -26,8 +29,10 @@ class Answerer:
     `engine` computes; by default transformers' own pass, which follows a network that is still learning.
     """
 
-    def __init__(self, task: Task, model: Model, rename: Mapping[str, str] | None = None, engine: Engine | None = None) -> None:
-        self.task = task
+    def __init__(
+        self, task: NetworkTask, model: Model, rename: Mapping[str, str] | None = None, engine: Engine | None = None
+    ) -> None:
+        self.task: NetworkTask = task
         self.model = model
         self.engine: Engine = engine or PlainEngine(model.network, int(model.tokenizer.pad_token_id or 0))
         self._around = specials(model.tokenizer)
@@ -35,6 +40,15 @@ class Answerer:
         sources = task.sources(outputs, rename or {})
         self._sources = None if sources == [[i] for i in range(len(outputs))] else sources
         self._lock = threading.Lock()  # a tokenizer keeps settings between calls: one caller at a time
+
+    @property
+    def name(self) -> str:
+        """Return what computes."""
+        return self.engine.name
+
+    def megabytes(self) -> float:
+        """Return the size of the weights in 10^6 bytes."""
+        return float(sum(p.numel() * p.element_size() for p in self.model.network.parameters())) / 1e6
 
     def answer(self, inputs: Sequence[Json], settings: Sequence[Mapping[str, float]]) -> list[Answer]:
         """Return the answers in order, each decoded with its own settings."""
@@ -76,14 +90,34 @@ def joined(logits: np.ndarray, sources: Sequence[Sequence[int]]) -> np.ndarray:
     return np.stack(columns, axis=-1)
 
 
-def open_version(directory: Path, device: str = "auto", dtype: torch.dtype | None = None) -> Answerer:
-    """Load a version directory for answering; see open_checkpoint. Raises BadInput, BadDemo."""
+def open_version(
+    directory: Path, device: str = "auto", dtype: torch.dtype | None = None, catalogue: Catalogue | None = None
+) -> Answering:
+    """Load a version directory for answering; see open_checkpoint. Raises BadInput, BadDemo.
+
+    `catalogue`: what a catalogued task answers out of now; None: what the version was made with.
+    """
     card = read_card(directory)
-    return open_checkpoint(card.bound_task(), directory, card.rename, device, dtype)
+    task = card.bound_task()
+    if isinstance(task, OwnModelTask):
+        if task.catalogued:
+            task.catalogue = load_catalogue(directory / FILE) if catalogue is None else catalogue
+        return task.open(directory)
+    return open_checkpoint(network_task(task, "a checkpoint"), directory, card.rename, device, dtype)
+
+
+def open_network(directory: Path, dtype: torch.dtype | None = None) -> Answerer:
+    """Load a version that a transformers network answers. Raises BadDemo for a task with a model of its own."""
+    card = read_card(directory)
+    return open_checkpoint(network_task(card.bound_task(), "a checkpoint"), directory, card.rename, dtype=dtype)
 
 
 def open_checkpoint(
-    task: Task, directory: Path, rename: Mapping[str, str] | None = None, device: str = "auto", dtype: torch.dtype | None = None
+    task: NetworkTask,
+    directory: Path,
+    rename: Mapping[str, str] | None = None,
+    device: str = "auto",
+    dtype: torch.dtype | None = None,
 ) -> Answerer:
     """Load any checkpoint of the task for answering; `dtype` None: bf16 where that is fast, fp32 elsewhere. Raises BadDemo."""
     place = device_of(device)
@@ -94,11 +128,12 @@ def open_checkpoint(
 
 def answer_all(
     task: Task,
-    directory: Path | Answerer,
+    directory: Path | Answering,
     inputs: Sequence[Json],
     settings: Mapping[str, float] | None = None,
     rename: Mapping[str, str] | None = None,
 ) -> list[Answer]:
     """Return a checkpoint's answers to many inputs, in order; `directory` may be an Answerer that is loaded already."""
-    answerer = directory if isinstance(directory, Answerer) else open_checkpoint(task, Path(directory), rename)
-    return answerer.answer(inputs, [settings or {}] * len(inputs))
+    if isinstance(directory, (str, Path)):
+        directory = open_checkpoint(network_task(task, "a checkpoint"), Path(directory), rename)
+    return directory.answer(inputs, [settings or {}] * len(inputs))

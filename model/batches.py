@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from model.task import Encoded
+from model.network_task import Encoded
 
 WINDOW = 256  # tokens of a window, special tokens included: attention costs grow with its square
 OVERLAP = 64  # tokens that two neighbouring windows share: each token sees at least 32 on either side

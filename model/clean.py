@@ -27,7 +27,8 @@ from feedback.records import Example, Json, text_of
 from model.base import SAFE, load_config, load_tokenizer, quiet
 from model.batches import logits_of, specials, tokenize
 from model.head import STRENGTH
-from model.task import Encoded, Task
+from model.network_task import Encoded, NetworkTask
+from model.packing import heads_of
 
 FOLDS = 5
 LAYER = 2 / 3
@@ -62,6 +63,7 @@ class Places(NamedTuple):
     first: np.ndarray  # (texts + 1,)
     tokens: list[np.ndarray]  # by text: the tokens that carry the labels; empty arrays where the text has one label
     encodings: list[Encoded]
+    heads: tuple[int, ...] = ()  # labels by head, where a text has several: then a text has a place for each head that it tells
 
     def of(self, texts: Sequence[int]) -> np.ndarray:
         """Return the rows of these texts (numbers), in order."""
@@ -69,7 +71,7 @@ class Places(NamedTuple):
 
 
 def judged(
-    task: Task,
+    task: NetworkTask,
     examples: Sequence[Example],
     learns: Sequence[bool],
     source: str,
@@ -99,7 +101,7 @@ def judged(
     return seen
 
 
-def places_of(task: Task, examples: Sequence[Example], source: str, report: Report = lambda *_: None) -> Places:
+def places_of(task: NetworkTask, examples: Sequence[Example], source: str, report: Report = lambda *_: None) -> Places:
     """Return what the frozen base sees at every labelled place: words in context, or the mean of a text."""
     quiet()
     tokenizer = load_tokenizer(source, load_config(source))
@@ -108,20 +110,27 @@ def places_of(task: Task, examples: Sequence[Example], source: str, report: Repo
     tokens: list[np.ndarray] = []
     states: list[np.ndarray] = []
     encodings = tokenize(tokenizer, [text_of(e.input) for e in examples])
-    skip, features = len(specials(tokenizer).before), iter(task.encode(tokenizer, examples))
+    skip, features = len(specials(tokenizer).before), task.encode(tokenizer, examples)
+    heads, rest = heads_of(features), iter(features)
     for encoded in encodings:
-        labels = _labels(encoded, [next(features)["labels"] for _ in encoded.windows], skip)
+        labels = _labels(encoded, [next(rest)["labels"] for _ in encoded.windows], skip)
+        if heads:
+            tokens.append(np.empty(0, dtype=np.int64))
+            tags.append(labels[labels != -100])
+            continue
         tokens.append(np.flatnonzero(labels != -100) if labels.ndim else np.empty(0, dtype=np.int64))
         tags.append(labels[tokens[-1]] if labels.ndim else labels[None])
-    one_each = all(not len(found) for found in tokens) and all(len(found) == 1 for found in tags)
-    reader.whole_text = one_each
+    whole = all(not len(found) for found in tokens) and (bool(heads) or all(len(found) == 1 for found in tags))
+    reader.whole_text = whole
     for start in range(0, len(examples), _CHUNK):
         part = slice(start, start + _CHUNK)
-        for found, chosen in zip(logits_of(reader, tokenizer, encodings[part], 32), tokens[part], strict=True):
-            states.append((found.mean(axis=0, keepdims=True) if one_each else found[chosen]).astype(np.float32))
+        seen = logits_of(reader, tokenizer, encodings[part], 32)
+        for found, chosen, told in zip(seen, tokens[part], tags[part], strict=True):
+            places = found.mean(axis=0, keepdims=True).repeat(len(told), axis=0) if whole else found[chosen]
+            states.append(places.astype(np.float32))
         report(min(len(examples), start + _CHUNK), 2 * len(examples))
     first = np.concatenate([[0], np.cumsum([len(found) for found in tags])])
-    return Places(_levelled(states), _around(first, one_each), np.concatenate(tags), first, tokens, encodings)
+    return Places(_levelled(states), _around(first, whole), np.concatenate(tags), first, tokens, encodings, heads)
 
 
 def dealt(texts: Sequence[str], keys: Sequence[str], folds: int, seed: int = 1) -> np.ndarray:
@@ -139,7 +148,27 @@ def dealt(texts: Sequence[str], keys: Sequence[str], folds: int, seed: int = 1) 
 
 
 def fitted(places: Places, rows: np.ndarray, labels: int) -> Predict:
-    """Fit a head on these rows: a logistic regression for whole texts, one hidden layer over a word and its neighbours."""
+    """Fit a head on these rows: a logistic regression for whole texts, one hidden layer over a word and its neighbours.
+
+    Where texts have several heads, each has a regression of its own, and a place is asked about its own head.
+    """
+    if not places.heads:
+        return _fitted(places, rows, labels)
+    whose = np.repeat(np.arange(len(places.heads)), places.heads)[places.tags]  # (places,) numbers of heads
+    parts = [_fitted(places, rows[whose[rows] == head], labels) for head in range(len(places.heads))]
+
+    def predict(asked: np.ndarray) -> np.ndarray:
+        found = np.zeros((len(asked), labels))
+        for head, part in enumerate(parts):
+            own = whose[asked] == head
+            if own.any():
+                found[own] = part(asked[own])
+        return found
+
+    return predict
+
+
+def _fitted(places: Places, rows: np.ndarray, labels: int) -> Predict:
     if len(np.unique(places.tags[rows])) < 2:
         raise BadInput("a search for wrong labels needs examples of at least two different labels to learn from")
     raw = _regression(places, rows, labels) if places.around.shape[1] == 1 else _network(places, rows, labels)
@@ -153,21 +182,22 @@ def fitted(places: Places, rows: np.ndarray, labels: int) -> Predict:
     return predict
 
 
-def seen_as(task: Task, example: Example, places: Places, number: int, probabilities: np.ndarray) -> Seen:
+def seen_as(task: NetworkTask, example: Example, places: Places, number: int, probabilities: np.ndarray) -> Seen:
     """Return confidence and proposal from the probabilities at an example's places: (places, labels)."""
     tags = places.tags[places.first[number] : places.first[number + 1]]
     if not len(tags):  # nothing in the text is a word
         return Seen(1.0, example.output)
     own = probabilities[np.arange(len(tags)), tags]
     if places.around.shape[1] == 1:
-        logits = np.log(np.maximum(probabilities[0], 1e-30))
+        logits = np.log(np.maximum(probabilities.sum(axis=0), 1e-30))  # of several heads each place has its own columns
     else:
         held = (own >= HOLD)[:, None]  # a held place may still follow its neighbours, from I- to B-
         mixed = np.where(held, 0.2 * probabilities + 0.8 * np.eye(probabilities.shape[1])[tags], probabilities)
         logits = np.zeros((len(places.encodings[number].ids), probabilities.shape[1]))
         logits[places.tokens[number]] = np.log(np.maximum(mixed, 1e-30))
     (answer,) = task.decode([example.input], [places.encodings[number]], [logits], {})
-    return Seen(float(own.min()), task.check_output(example.input, answer.output))
+    proposal = task.check_output(example.input, answer.output)
+    return Seen(float(own.min()), task.told(proposal, example.output))
 
 
 class _Reader(torch.nn.Module):
@@ -185,7 +215,7 @@ class _Reader(torch.nn.Module):
 
 
 def _labels(encoded: Encoded, windows: Sequence[Any], skip: int) -> np.ndarray:
-    """Return the label numbers of a text's tokens (-100 for none), or its one number, from what its windows learn from."""
+    """Return the label numbers of a text's tokens (-100 for none), its one number, or one a head, from what its windows learn from."""
     if not isinstance(windows[0], list):
         return np.asarray(windows[0])
     parts = [

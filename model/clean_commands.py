@@ -129,7 +129,7 @@ def _short(text: Json) -> str:
 
 def _said(text: Json, output: Json) -> str:
     if "spans" not in output:
-        return str(output["label"])
+        return str(output["label"]) if "label" in output else json.dumps(output, ensure_ascii=False, sort_keys=True)
     marked = [
         f"{span['label']} {text[span['start'] : span['end']] if text else (span['start'], span['end'])!r}"
         for span in output["spans"]

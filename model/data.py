@@ -6,13 +6,15 @@ text always falls in the same part, whatever else the file holds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from feedback.demo import DataSettings, Demo
 from feedback.errors import AmendError, BadDemo
-from feedback.records import Example, bucket_of, input_hash
+from feedback.records import Example, bucket_of, input_hash, text_of
 from model.base import base_directory, load_config
+from model.catalogue import load_catalogue
+from model.network_task import NetworkTask, network_task
 from model.readers import Row, read_rows
 from model.task import Task, task_type
 
@@ -45,18 +47,20 @@ def load_seed(demo: Demo, labels: Sequence[str] | None = None) -> tuple[Task, Se
     to training; with `test` but no `validation`, it gives validation by hash. A text that is in several parts stays in
     test first, then in validation, and leaves train.
     """
-    kind = task_type(demo.task)
     rows = {part: _rows(demo, part) for part in ("train", "validation", "test")}
-    chosen = tuple(labels or demo.labels) or _labels_in([row for part in rows.values() for row in part]) or _labels_of_model(demo)
-    if not chosen:
-        raise BadDemo(f"{demo.path}: labels is missing, and neither the data nor the model names any")
-    task = kind(chosen, demo.limits.max_chars, demo.fallback_label)
+    task = _bound(demo, rows, labels)
     seed = _parted(_checked(task, rows), demo.data)
     if demo.data.train and not seed.train:
         raise BadDemo(
             f"{demo.resolve(demo.data.train)}: no training example is left; add examples, or give validation and test files"
         )
     return task, seed
+
+
+def network_seed(demo: Demo, labels: Sequence[str] | None = None) -> tuple[NetworkTask, SeedData]:
+    """Return the same of a demo whose task a transformers network answers; raise BadDemo for another task."""
+    task, seed = load_seed(demo, labels)
+    return network_task(task, "this"), seed
 
 
 def seed_as_written(demo: Demo, task: Task) -> dict[str, list[Example]]:
@@ -69,15 +73,33 @@ def load_gold(demo: Demo, task: Task) -> list[Example]:
     if not demo.acceptance.gold:
         return []
     rows = read_rows(demo.resolve(demo.acceptance.gold), demo.task, demo.data.text_column, demo.data.label_column)
-    renamed = [_renamed(row, demo.rename) for row in rows]
+    renamed = [_renamed(row, type(task), demo.rename) for row in rows]
     return [_example(task, row) for row in renamed if row is not None]
 
 
 def task_of(demo: Demo) -> Task:
-    """Return the demo's task bound to its labels, reading the data only where the TOML names no labels."""
-    if demo.labels:
-        return task_type(demo.task)(demo.labels, demo.limits.max_chars, demo.fallback_label)
+    """Return the demo's task bound to its labels, reading the data only where neither TOML nor catalogue names labels."""
+    if demo.labels or task_type(demo.task).catalogued:
+        return _bound(demo, {})
     return load_seed(demo)[0]
+
+
+def _bound(demo: Demo, rows: Mapping[str, Sequence[Row]], labels: Sequence[str] | None = None) -> Task:
+    """Return the demo's task: its labels are those given, else the TOML's, the catalogue's ids, the data's, or the model's."""
+    kind = task_type(demo.task)
+    if kind.catalogued:
+        if not demo.data.catalogue:
+            raise BadDemo(f"{demo.path}: data.catalogue is missing: task {demo.task!r} answers out of one (a file or a folder)")
+        catalogue = load_catalogue(demo.resolve(demo.data.catalogue))
+        return kind([entry.id for entry in catalogue.entries], demo.limits.max_chars, demo.fallback_label, catalogue)
+    chosen = tuple(labels or demo.labels) or _labels_in(kind, rows) or _labels_of_model(demo)
+    if not chosen:
+        raise BadDemo(f"{demo.path}: labels is missing, and neither the data nor the model names any")
+    return kind(chosen, demo.limits.max_chars, demo.fallback_label)
+
+
+def _labels_in(kind: type[Task], rows: Mapping[str, Sequence[Row]]) -> tuple[str, ...]:
+    return tuple(sorted({label for part in rows.values() for row in part for label in kind.labels_in(row.output)}))
 
 
 def _checked(task: Task, rows: dict[str, list[Row]]) -> dict[str, list[Example]]:
@@ -89,24 +111,13 @@ def _rows(demo: Demo, part: str) -> list[Row]:
     if not name:
         return []
     rows = read_rows(demo.resolve(name), demo.task, demo.data.text_column, demo.data.label_column)
-    return [kept for row in rows if (kept := _renamed(row, demo.rename)) is not None]
+    return [kept for row in rows if (kept := _renamed(row, task_type(demo.task), demo.rename)) is not None]
 
 
-def _renamed(row: Row, rename: dict[str, str]) -> Row | None:
-    """Return the row in our labels; a span renamed to "" goes, and so does a text whose one label does."""
-    output = row.output
-    if "label" in output:
-        label = rename.get(output["label"], output["label"])
-        return row._replace(output={"label": label}) if label else None
-    spans = [{**span, "label": rename.get(span["label"], span["label"])} for span in output["spans"]]
-    return row._replace(output={"spans": [span for span in spans if span["label"]]})
-
-
-def _labels_in(rows: Sequence[Row]) -> tuple[str, ...]:
-    found: set[str] = set()
-    for row in rows:
-        found |= {row.output["label"]} if "label" in row.output else {span["label"] for span in row.output["spans"]}
-    return tuple(sorted(found))
+def _renamed(row: Row, kind: type[Task], rename: dict[str, str]) -> Row | None:
+    """Return the row in our labels; None where nothing is left of its output."""
+    output = kind.renamed(row.output, rename)
+    return None if output is None else row._replace(output=output)
 
 
 def _labels_of_model(demo: Demo) -> tuple[str, ...]:
@@ -115,13 +126,16 @@ def _labels_of_model(demo: Demo) -> tuple[str, ...]:
         return ()
     config = load_config(base_directory(demo.model, demo.path.parent))
     names = {int(i): demo.rename.get(name, name) for i, name in config.id2label.items()}
-    known = task_type(demo.task).labels_of_config({i: name for i, name in names.items() if name})
+    kind = task_type(demo.task)
+    if not issubclass(kind, NetworkTask):
+        return ()
+    known = kind.labels_of_config({i: name for i, name in names.items() if name})
     return tuple(dict.fromkeys(label for name in known if (label := demo.rename.get(name, name))))
 
 
 def _example(task: Task, row: Row) -> Example:
     """Check a row by the task's rules. Seed texts may be longer than the demo's visitors may write."""
-    roomy = type(task)(task.labels, max(task.max_chars, len(row.text)), task.fallback_label)
+    roomy = task.roomy(max(task.max_chars, len(text_of(row.text))))
     try:
         text = roomy.check_input(row.text)
         output = roomy.check_output(text, row.output)

@@ -14,17 +14,21 @@ from feedback.demo import Demo
 from feedback.errors import BadInput
 from feedback.records import Json
 from model.base import DEFAULT_BASE, base_directory, load_config, load_model, load_tokenizer, quiet
-from model.card import Card
+from model.card import CARD, Card
 from model.data import task_of
 from model.licence import UNKNOWN, Licence, licence_of
 from model.model_card import MODEL_CARD, Origin, model_card
+from model.network_task import network_task
 from model.onnx_export import export_onnx
+from model.own_model import OwnModelTask
 
 FORMATS = ("transformers", "onnx")
 _FILES = (
     "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt",
     "*.model", "LICEN[CS]E*",
 )  # fmt: skip
+_OWN_ENDINGS = (".npz", ".jsonl", ".json", ".safetensors")
+"""Endings of the files that a task with its own model may write."""
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 
 
@@ -33,7 +37,7 @@ def add_foreign(demo: Demo, source: Path | str, out: Path) -> Path:
 
     Loading it once shows that its architecture fits the task and that no weight is missing. Raises BadDemo or BadInput.
     """
-    task = task_of(demo)
+    task = network_task(task_of(demo), "taking a checkpoint over")
     place = base_directory(str(source), demo.path.parent)
     if Path(place).is_dir() and not (Path(place) / "config.json").is_file():
         raise BadInput(f"{place}: has no config.json: give a directory that save_pretrained wrote")
@@ -101,11 +105,14 @@ def export_version(wanted: Export) -> str:
     staged.mkdir()
     try:
         onnx = wanted.format == "onnx"
+        own = isinstance(card.bound_task(), OwnModelTask)
         for file in sorted(wanted.directory.iterdir()):
-            if _goes_along(file.name, not onnx):
+            if _goes_along(file.name, not onnx) or (own and file.suffix in _OWN_ENDINGS):
                 shutil.copy2(file, staged)
         said = export_onnx(wanted.directory, card, staged).words() if onnx else ""
-        tokenizer = load_tokenizer(str(staged), load_config(str(staged)))
+        tokenizer = None if own else load_tokenizer(str(staged), load_config(str(staged)))
+        if own:  # such a version is opened by this program, which asks its card what it is
+            shutil.copy2(wanted.directory / CARD, staged)
         origin = Origin(wanted.line, _manifests(wanted), _licence(card, wanted.beside), said)
         (staged / MODEL_CARD).write_text(model_card(card, origin, tokenizer), encoding="utf-8")
         if out.exists():

@@ -9,12 +9,14 @@ from typing import NamedTuple
 
 from feedback.demo import Demo
 from feedback.records import Example
-from model.base import Model, base_directory, begin, resume
+from model.base import Model, begin, resume
 from model.data import SeedData, load_gold, load_seed
 from model.frozen import Frozen
 from model.head import output_of
 from model.methods import autocast, device_of
+from model.network_task import NetworkTask
 from model.refit import Source
+from model.scratch import base_of
 from model.task import Task
 
 MOST = 3
@@ -38,30 +40,31 @@ class Held:
 
     def data(self, demo: Demo) -> Data:
         """Return the demo's task and data. Raises BadDemo like load_seed."""
-        names = (demo.data.train, demo.data.validation, demo.data.test, demo.acceptance.gold)
+        names = (demo.data.train, demo.data.validation, demo.data.test, demo.acceptance.gold, demo.data.catalogue)
         key = (demo.model_dump_json(), tuple(_stamp(demo.resolve(name)) for name in names if name))
         if self._data is None or self._data[0] != key:
             task, seed = load_seed(demo)
             self._data = (key, Data(task, seed, load_gold(demo, task)))
         return self._data[1]
 
-    def parent(self, task: Task, directory: Path, rename: Mapping[str, str], demo: Demo) -> Source:
+    def parent(self, task: NetworkTask, directory: Path, rename: Mapping[str, str], demo: Demo) -> Source:
         """Return a version's network with its own head."""
         key = (directory, _stamp(directory / "config.json"), task.labels)
         if key not in self._sources:
             self._keep(key, resume(task, str(directory), rename, demo.training.seed), demo, own=True)
         return self._taken(key)
 
-    def base(self, task: Task, demo: Demo) -> Source | None:
+    def base(self, task: NetworkTask, demo: Demo) -> Source | None:
         """Return the demo's base with a head yet to be fitted; None where a head on it is no serious model, or there is no base."""
         if not task.frozen_head or demo.model:
             return None
-        key = (demo.base, task.labels)
+        place = base_of(demo)
+        key = (place, task.labels)
         if key not in self._sources:
-            self._keep(key, begin(task, base_directory(demo.base, demo.path.parent), demo.training.seed), demo, own=False)
+            self._keep(key, begin(task, place, demo.training.seed), demo, own=False)
         return self._taken(key)
 
-    def sources(self, task: Task, directory: Path, rename: Mapping[str, str], demo: Demo) -> list[Source]:
+    def sources(self, task: NetworkTask, directory: Path, rename: Mapping[str, str], demo: Demo) -> list[Source]:
         """Return the networks to put a head on: the parent's, and the base's where it is another one."""
         parent, base = self.parent(task, directory, rename, demo), self.base(task, demo)
         return [parent] if base is None or base.frozen.same_below(parent.frozen) else [parent, base]

@@ -6,24 +6,23 @@ import time
 from collections.abc import Sequence
 
 from feedback.records import Answer, Example
-from model.answering import Answerer
 from model.data import SeedData
 from model.gate import NOTHING, Slice, run_gate
 from model.gate_report import GateResult
+from model.parts import Parts
 from model.progress import Progress
-from model.recipe import Parts
 from model.refit import HeadAnswerer
-from model.task import Task
+from model.task import Answering, Task
 
 
 def gate_version(
     task: Task,
     parts: Parts,
-    champion: Answerer,
-    candidate: Answerer,
+    champion: Answering,
+    candidate: Answering,
     progress: Progress,
-    head: Answerer | None = None,
-    anchor: Answerer | None = None,
+    head: Answering | None = None,
+    anchor: Answering | None = None,
 ) -> GateResult:
     """Answer the gate's items with both sides and judge. Latency (ms an item, in batches) and size (MB) are shown.
 
@@ -37,7 +36,7 @@ def gate_version(
     before, slow = _timed(champion, items, progress, 0)
     after, fast = _timed(candidate, items, progress, len(items))
     cut, end = len(parts.old), len(parts.old) + len(parts.feedback)
-    shown = {"size_mb": (_megabytes(champion), _megabytes(candidate))}
+    shown = {"size_mb": (champion.megabytes(), candidate.megabytes())}
     if not isinstance(champion, HeadAnswerer) and not isinstance(candidate, HeadAnswerer):
         shown = {"latency_ms": (slow, fast), **shown}
     rival = NOTHING
@@ -60,7 +59,7 @@ def gate_version(
 
 
 def _timed(
-    answerer: Answerer, items: Sequence[Example], progress: Progress, done: int, chunk: int = 128
+    answerer: Answering, items: Sequence[Example], progress: Progress, done: int, chunk: int = 128
 ) -> tuple[list[Answer], float]:
     """Return the answers and the milliseconds that one took."""
     answers: list[Answer] = []
@@ -72,11 +71,7 @@ def _timed(
     return answers, 1000 * (time.perf_counter() - began) / max(1, len(items))
 
 
-def _megabytes(answerer: Answerer) -> float:
-    return float(sum(p.numel() * p.element_size() for p in answerer.model.network.parameters())) / 1e6
-
-
-def seed_scores(task: Task, answerer: Answerer, seed: SeedData, progress: Progress) -> dict[str, dict[str, float]]:
+def seed_scores(task: Task, answerer: Answering, seed: SeedData, progress: Progress) -> dict[str, dict[str, float]]:
     """Return the scores on the seed's validation and (sealed) test part, each with its number of items."""
     scores: dict[str, dict[str, float]] = {}
     for name, examples in (("validation", seed.validation), ("test", seed.test)):

@@ -22,7 +22,9 @@ from feedback.training_set import accepted, part_of
 from feedback.watcher import Watcher
 from feedback.webhook import Webhook
 from model.gate import FEEDBACK_LEAST
+from model.network_task import NetworkTask
 from model.offering import Offering
+from model.own_model import OWN
 from model.resident import Resident
 from model.rounds import LANE, Rounds
 from model.task import task_type
@@ -65,7 +67,9 @@ class Lane:
         self._resident = resident
         self._experiments: Experiments = rounds.experiments
         self._webhook = webhook or Webhook("", rounds.demo.name)
-        self._methods = ("head",) if task_type(rounds.demo.task).frozen_head else ("head", "top")
+        kind = task_type(rounds.demo.task)
+        network = ("head",) if kind.frozen_head else ("head", "top")
+        self._methods = network if issubclass(kind, NetworkTask) else (OWN,)
         self._watcher = Watcher("lane", self._look, _SECONDS, _log, "the fast lane stumbled; it goes on")
         self._lock = threading.Lock()
         self._run: TrainingRun | None = None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,18 +16,22 @@ from feedback.demo import Demo
 from feedback.disk import refuse_full_disk
 from feedback.errors import BadInput
 from feedback.training_set import Snapshot, read_snapshot
-from model.answering import Answerer, open_checkpoint, open_version
+from model.answering import open_checkpoint, open_version
 from model.card import CARD, Card, read_card
+from model.catalogue import Catalogue
 from model.exports import add_foreign
 from model.held import Held
 from model.job import Job
 from model.judging import gate_version, seed_scores
 from model.methods import FitSettings
+from model.network_task import NetworkTask, network_task
+from model.own_model import OWN, OwnModelTask, Work
+from model.parts import Parts, parts_of
 from model.progress import Progress
-from model.recipe import Parts, Trained, check_learned, parts_of, renamed, retrain, settings_of, train_seed
+from model.recipe import Trained, check_learned, renamed, retrain, settings_of, train_seed
 from model.refit import HeadAnswerer, answerer_of, refit
 from model.sharing import link_or_copy, save_sharing
-from model.task import Task
+from model.task import Answering, Task
 from model.tracking import open_track
 
 
@@ -49,16 +54,20 @@ def run_job(job: Job, demo: Demo, progress: Progress, held: Held | None = None) 
         held = held or Held()
         task, seed, gold = held.data(demo)
         snapshot = read_snapshot(Path(job.snapshot)) if job.snapshot else None
+        if snapshot:
+            task = task.grown(snapshot.train, snapshot.gate)
         parts = parts_of(task, seed, snapshot, gold)
         if job.kind == "added":
             card, candidate = _added(job, demo, staged)
+        elif isinstance(task, OwnModelTask):
+            card, candidate = _own(job, demo, task, parts, snapshot, staged, progress)
         elif job.kind == "retrain" and (job.method or demo.training.method) == "head" and not job.from_base:
-            card, candidate = _refitted(job, demo, task, parts, snapshot, staged, progress, held)
+            card, candidate = _refitted(job, demo, network_task(task, "method head"), parts, snapshot, staged, progress, held)
         else:
-            card, candidate = _trained(job, demo, task, parts, snapshot, staged, progress)
+            card, candidate = _trained(job, demo, network_task(task, "training"), parts, snapshot, staged, progress)
         if job.champion:
             champion, head = _judges(job, demo, task, parts, candidate, progress, held)
-            anchor = open_version(Path(job.anchor)) if job.anchor else None
+            anchor = open_version(Path(job.anchor), catalogue=_catalogue(task)) if job.anchor else None
             gate = gate_version(task, parts, champion, candidate, progress, head, anchor)
             card = replace(card, gate=gate.to_dict(), champion_version=job.champion_version)
         card = replace(card, scores=seed_scores(task, candidate, seed, progress))
@@ -83,11 +92,13 @@ def run_job(job: Job, demo: Demo, progress: Progress, held: Held | None = None) 
 
 
 def _judges(
-    job: Job, demo: Demo, task: Task, parts: Parts, candidate: Answerer, progress: Progress, held: Held
-) -> tuple[Answerer, Answerer | None]:
+    job: Job, demo: Demo, task: Task, parts: Parts, candidate: Answering, progress: Progress, held: Held
+) -> tuple[Answering, Answering | None]:
     """Return who answers for the champion at the gate, and the head on the frozen base that the candidate must beat, if any."""
     assert job.champion is not None
     card = read_card(Path(job.champion))
+    if not isinstance(task, NetworkTask):
+        return open_version(Path(job.champion), catalogue=_catalogue(task)), None
     if isinstance(candidate, HeadAnswerer):
         if card.labels != task.labels:
             return open_version(Path(job.champion)), None
@@ -99,9 +110,33 @@ def _judges(
     return open_version(Path(job.champion)), head
 
 
+def _catalogue(task: Task) -> Catalogue | None:
+    """Return what both sides of a gate answer out of, where they do: what the demo holds and feedback added to it."""
+    return task.catalogue if task.catalogued else None
+
+
+def _own(
+    job: Job, demo: Demo, task: OwnModelTask, parts: Parts, snapshot: Snapshot | None, staged: Path, progress: Progress
+) -> tuple[Card, Answering]:
+    """Have a task learn its own model."""
+    settings = _begun(job, demo, parts, progress)
+    staged.mkdir(parents=True)
+    progress.stage("training", f"{len(parts.train)} examples, {task.name}")
+    began = time.perf_counter()
+    parent = job.parent if job.kind == "retrain" and not job.from_base else None
+    learned = task.learn(Work(demo, parts, staged, progress, settings.seed, Path(parent) if parent else None))
+    seconds = round(time.perf_counter() - began, 2)
+    if task.catalogued:
+        task.catalogue.write(staged)
+    took = {"seconds": seconds, "steps": learned.steps, "tokens": 0, "device": "cpu", "dtype": "float32", "loss": learned.loss}
+    told = {**took, "examples": learned.examples, **learned.told, **_dealt(parts)}
+    card = _card(job, demo, task, snapshot, settings, told, None, job.parent_version if parent else None)
+    return replace(card, base=learned.base, method=OWN), task.open(staged)
+
+
 def _trained(
-    job: Job, demo: Demo, task: Task, parts: Parts, snapshot: Snapshot | None, staged: Path, progress: Progress
-) -> tuple[Card, Answerer]:
+    job: Job, demo: Demo, task: NetworkTask, parts: Parts, snapshot: Snapshot | None, staged: Path, progress: Progress
+) -> tuple[Card, Answering]:
     settings = _begun(job, demo, parts, progress)
     if job.kind == "retrain" and job.parent and not job.from_base:
         trained = retrain(task, job.parent, renamed(task, read_card(Path(job.parent))), parts, settings, progress)
@@ -117,8 +152,8 @@ def _trained(
 
 
 def _refitted(
-    job: Job, demo: Demo, task: Task, parts: Parts, snapshot: Snapshot | None, staged: Path, progress: Progress, held: Held
-) -> tuple[Card, Answerer]:
+    job: Job, demo: Demo, task: NetworkTask, parts: Parts, snapshot: Snapshot | None, staged: Path, progress: Progress, held: Held
+) -> tuple[Card, Answering]:
     """Refit the head on what is remembered of the parent's and the base's networks."""
     settings = _begun(job, demo, parts, progress)
     assert job.parent is not None
@@ -203,7 +238,7 @@ def _took(trained: Trained) -> dict[str, Any]:
     return {**took, "seconds": round(took["seconds"], 2), "examples": trained.examples, **more}
 
 
-def _added(job: Job, demo: Demo, staged: Path) -> tuple[Card, Answerer]:
+def _added(job: Job, demo: Demo, staged: Path) -> tuple[Card, Answering]:
     """Take a checkpoint over: a version directory with its card (its files linked, not copied), or a foreign one."""
     assert job.candidate is not None
     candidate = Path(job.candidate)

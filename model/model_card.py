@@ -15,7 +15,10 @@ from feedback.records import Json
 from model.batches import OVERLAP, WINDOW, specials
 from model.card import Card
 from model.licence import Licence, named
+from model.network_task import network_task
+from model.own_model import OwnModelTask
 from model.scripts import scripts
+from model.task import task_type
 from model.tasks.text import UNKNOWN_SHARE
 
 MODEL_CARD = "MODEL_CARD.md"
@@ -73,21 +76,40 @@ def _metadata(card: Card, origin: Origin) -> str:
     ).to_yaml()
 
 
+_EACH = {
+    "token_classification": "marks spans of",
+    "multioutput_text_classification": "gives a text one label a head (what stands before the slash), out of",
+}
+
+
 def _what(card: Card) -> str:
     origin = {
         "seed": "It was trained on the demo's seed data.",
         "retrain": f"It was retrained from {f'version {card.parent}' if card.parent else 'the base'} on seed data and accepted corrections.",
     }
     labels = ", ".join(f"`{label}`" for label in card.labels)
-    each = "marks spans of" if card.task == "token_classification" else "gives a text one of"
-    return (
-        f"This model {each} {len(card.labels)} labels: {labels}. "
-        f"{origin.get(card.kind, f'It was made elsewhere and added from `{named(card.source)}`.')} Made on {card.created} (UTC)."
+    each = _EACH.get(card.task, "gives a text one of")
+    own = f"This model answers the task `{card.task}` of Amend" + (
+        f" out of {len(card.labels)} entries. " if card.labels else ". "
     )
+    return (
+        own if _own(card) else f"This model {each} {len(card.labels)} labels: {labels}. "
+    ) + f"{origin.get(card.kind, f'It was made elsewhere and added from `{named(card.source)}`.')} Made on {card.created} (UTC)."
+
+
+def _own(card: Card) -> bool:
+    return issubclass(task_type(card.task), OwnModelTask)
 
 
 def _loading(card: Card, onnx: str) -> list[str]:
-    auto = card.bound_task().auto_class().__name__
+    task = card.bound_task()
+    if isinstance(task, OwnModelTask):
+        code = (
+            'from pathlib import Path\n\nfrom model.answering import open_version\n\nversion = open_version(Path("DIRECTORY"))\n'
+            "(answer,) = version.answer([AN_INPUT], [{}])"
+        )
+        return [f"```python\n{code}\n```", "It runs inside Amend: the task's own code loads it."]
+    auto = network_task(task, "loading").auto_class().__name__
     plain = (
         f"from transformers import {auto}, AutoTokenizer\n\n"
         f'model = {auto}.from_pretrained("DIRECTORY")\ntokenizer = AutoTokenizer.from_pretrained("DIRECTORY")\n'
@@ -237,6 +259,8 @@ def _lineage(origin: Origin) -> list[str]:
 
 
 def _limits(card: Card, tokenizer: Any, licence: Licence) -> list[str]:
+    if tokenizer is None:
+        return [f"- Texts of up to {card.max_chars} characters.", "- Its scores hold for inputs like those it was tested on."]
     fine, partly, lost = scripts(tokenizer)
     languages = f"Languages of its base: {', '.join(licence.languages)}. " if licence.languages else ""
     return [

@@ -23,7 +23,7 @@ from model.answering import BATCH, Answerer
 from model.base import Model, load_model
 from model.batches import WINDOW, logits_of, model_inputs, specials, tokenize, window_ids
 from model.card import Card
-from model.task import Task
+from model.network_task import NetworkTask, network_task
 
 ONNX_FILE = "model.onnx"
 TOLERANCE = 1e-3
@@ -71,7 +71,7 @@ def export_onnx(directory: Path, card: Card, out: Path) -> Verified:
     Raises BadInput without the libraries or where torch cannot export the network, ExportDiffers where the result differs.
     """
     runtime = libraries()
-    task = card.bound_task()
+    task = network_task(card.bound_task(), "the format 'onnx'")
     model = load_model(task, str(directory))
     with calm():
         write_onnx(model.network, out / ONNX_FILE)
@@ -160,7 +160,7 @@ class OnnxNetwork(torch.nn.Module):
         return SimpleNamespace(logits=torch.from_numpy(self.session.run(["logits"], given)[0]))
 
 
-def verified(task: Task, ours: Model, exported: Model, rename: Mapping[str, str]) -> Verified:
+def verified(task: NetworkTask, ours: Model, exported: Model, rename: Mapping[str, str]) -> Verified:
     """Compare two networks behind one tokenizer: logits of rows of every length alone and in padded batches, then answers.
 
     Rows: the task's samples, sentences, texts of a whole window and of several, random ids up to the network's positions.
@@ -206,7 +206,7 @@ def _largest(one: np.ndarray, two: np.ndarray) -> float:
     return float(np.abs(one - two).max(initial=0.0))
 
 
-def _texts(task: Task, tokenizer: Any) -> list[str]:
+def _texts(task: NetworkTask, tokenizer: Any) -> list[str]:
     """Return texts of one token, of some, of exactly a window and of several windows."""
     room = min(WINDOW, int(tokenizer.model_max_length)) - sum(map(len, specials(tokenizer)))
     samples = [str(text) for text, _ in task.samples]

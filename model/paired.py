@@ -114,7 +114,7 @@ def paired_counts(task: Task, truth: Sequence[Json], champion: Sequence[Json], c
                 table[side, item, place.get(label, len(place))] += counts
     totals = table.sum(axis=2)
     one = bool(len(truth)) and bool(((totals[..., 0] + totals[..., 1] == 1) & (totals[..., 0] + totals[..., 2] == 1)).all())
-    return Paired(task.labels, table, one and task.widget == "choice")
+    return Paired(task.labels, table, one and task.one_answer)
 
 
 def calibration_error(confidences: Sequence[float], right: Sequence[bool], bins: int = 15) -> float:

@@ -28,8 +28,8 @@ from model.base import Model, load_config, load_model, load_tokenizer
 from model.batches import length_batches, model_inputs
 from model.card import Card, read_card
 from model.engine import Rows
+from model.network_task import NetworkTask, network_task
 from model.onnx_export import ONNX_FILE, calm, libraries, write_onnx
-from model.task import Task
 
 MOST_DRIFT = 0.5
 """Points of the main score (0..100) that int8 may lose."""
@@ -82,7 +82,7 @@ class Quantised:
     def __call__(self, directory: Path) -> Answerer:
         """Return the version in int8; by torch, with the reason in its engine's name and in the log, where int8 is refused."""
         card = read_card(directory)
-        task = card.bound_task()
+        task = network_task(card.bound_task(), "engine onnx_int8")
         try:
             made, facts = self._made(task, card, directory)
         except (Drifted, BadInput) as error:
@@ -92,7 +92,7 @@ class Quantised:
             return plain
         return self._opened(task, card, directory, made, facts)
 
-    def _opened(self, task: Task, card: Card, directory: Path, made: Path, facts: dict[str, Any]) -> Answerer:
+    def _opened(self, task: NetworkTask, card: Card, directory: Path, made: Path, facts: dict[str, Any]) -> Answerer:
         config = load_config(str(directory))
         tokenizer = load_tokenizer(str(directory), config)
         engine = OnnxEngine(
@@ -100,7 +100,7 @@ class Quantised:
         )
         return Answerer(task, Model(_Shell(config), tokenizer), card.rename, engine)
 
-    def _made(self, task: Task, card: Card, directory: Path) -> tuple[Path, dict[str, Any]]:
+    def _made(self, task: NetworkTask, card: Card, directory: Path) -> tuple[Path, dict[str, Any]]:
         """Return the folder with the int8 file and what was measured of it, made now where it is not there yet."""
         made, key = self._cache / f"v{card.number:04d}-int8", _weights_digest(directory)
         facts = _read(made / _FACTS)
@@ -115,7 +115,7 @@ class Quantised:
             )
         return made, facts
 
-    def _make(self, task: Task, card: Card, directory: Path, made: Path) -> dict[str, Any]:
+    def _make(self, task: NetworkTask, card: Card, directory: Path, made: Path) -> dict[str, Any]:
         staged = made.with_name(f".{made.name}.{os.getpid()}.partial")
         shutil.rmtree(staged, ignore_errors=True)
         staged.mkdir(parents=True)
@@ -132,7 +132,7 @@ class Quantised:
         return {"drift": round(drift, 4), "items": len(items)}
 
 
-def quantise(task: Task, directory: Path, out: Path) -> Path:
+def quantise(task: NetworkTask, directory: Path, out: Path) -> Path:
     """Write the int8 form of a version's network into `out`; return the file. Raises BadInput where torch cannot export it."""
     optimizer = importlib.import_module("onnxruntime.transformers.optimizer")
     quantization = importlib.import_module("onnxruntime.quantization")
@@ -150,7 +150,7 @@ def quantise(task: Task, directory: Path, out: Path) -> Path:
     return file
 
 
-def drift_of(task: Task, items: Sequence[Example], exact: Answerer, rough: Answerer) -> float:
+def drift_of(task: NetworkTask, items: Sequence[Example], exact: Answerer, rough: Answerer) -> float:
     """Return the points (0..100) of the main score that `rough` loses against `exact` on the items; negative: it gains."""
     truth, inputs = [item.output for item in items], [item.input for item in items]
     scores = [

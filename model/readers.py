@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+from sklearn.datasets import load_digits
 
-from feedback.errors import BadDemo
+from feedback.errors import BadDemo, BadInput
 from feedback.records import Json
+from model.pictures import picture_of
+from model.task import Task, task_type
 
 
 class Row(NamedTuple):
@@ -25,15 +28,17 @@ class Row(NamedTuple):
 def read_rows(path: Path, task: str, text_column: str = "text", label_column: str = "label") -> list[Row]:
     """Return every row of a data file. Raises BadDemo with file, line, value and rule where its form is broken.
 
-    .jsonl: {"text", "spans"} or {"text", "label"}; .csv and .parquet: two columns (spans as JSON); .tsv .conll .iob
-    .txt for token_classification: one token and its tag a line, a blank line after each sentence.
+    .jsonl, .csv and .parquet: rows with what the task type asks for (Task.keys); .tsv .conll .iob .txt for token_classification:
+    one token and its tag a line, a blank line after each sentence. digits.sklearn, for pictures, is no file: it is the data set of
+    that name that comes with scikit-learn.
     """
-    readers = _TOKEN_READERS if task == "token_classification" else _TEXT_READERS
+    kind = task_type(task)
+    readers = _TOKEN_READERS if kind.widget == "spans" else _PICTURE_READERS if kind.form == "image" else _TEXT_READERS
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise BadDemo(f"{path}: no reader for {path.suffix!r} in {task}: endings are {', '.join(readers)}")
     try:
-        rows = list(reader(path, task, text_column, label_column))
+        rows = list(reader(path, kind, text_column, label_column))
     except OSError as error:
         raise BadDemo(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
@@ -43,38 +48,32 @@ def read_rows(path: Path, task: str, text_column: str = "text", label_column: st
     return rows
 
 
-def _output(task: str, value: Json) -> Json:
-    return {"spans": value} if task == "token_classification" else {"label": value}
+def _row(kind: type[Task], raw: Mapping[str, Any], text_column: str, label_column: str, place: str) -> Row:
+    try:
+        return Row(*kind.read(raw, text_column, label_column), place)
+    except BadInput as error:
+        raise BadDemo(f"{place}: {error.detail}") from error
 
 
-def _jsonl(path: Path, task: str, text_column: str, label_column: str) -> Iterator[Row]:
-    key = "spans" if task == "token_classification" else label_column
+def _jsonl(path: Path, kind: type[Task], text_column: str, label_column: str) -> Iterator[Row]:
+    keys = kind.keys(text_column, label_column, table=False)
     with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
             place = f"{path}:{number}"
             value = _json(line, place, "is not JSON")
-            if not isinstance(value, dict) or not {text_column, key} <= set(value):
-                raise BadDemo(f"{place}: {_short(line)} must be an object with {text_column!r} and {key!r}")
-            if key == "spans":
-                _span_shapes(value[key], place)
-            elif not isinstance(value[key], str):
-                raise BadDemo(f"{place}: {label_column} = {value[key]!r}: must be a text")
-            yield Row(value[text_column], _output(task, value[key]), place)
+            if not isinstance(value, dict) or not set(keys) <= set(value):
+                raise BadDemo(f"{place}: {_short(line)} must be an object with {' and '.join(map(repr, keys))}")
+            yield _row(kind, value, text_column, label_column, place)
 
 
-def _span_shapes(spans: Json, place: str) -> None:
-    """Spans are objects with a label, so that renaming can look at it; the task checks the rest."""
-    if not isinstance(spans, list) or not all(isinstance(span, dict) and isinstance(span.get("label"), str) for span in spans):
-        raise BadDemo(f"{place}: spans = {_short(repr(spans))}: must be a list of objects with start, end and label")
-
-
-def _csv(path: Path, task: str, text_column: str, label_column: str) -> Iterator[Row]:
+def _csv(path: Path, kind: type[Task], text_column: str, label_column: str) -> Iterator[Row]:
+    keys = kind.keys(text_column, label_column, table=True)
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
         try:
-            missing = {text_column, label_column} - set(reader.fieldnames or [])
+            missing = set(keys) - set(reader.fieldnames or [])
         except csv.Error as error:
             raise BadDemo(f"{path}:1: not CSV: {error}") from error
         if missing:
@@ -82,36 +81,35 @@ def _csv(path: Path, task: str, text_column: str, label_column: str) -> Iterator
         try:
             for row in reader:
                 place = f"{path}:{reader.line_num}"
-                if row[text_column] is None or row[label_column] is None:
+                if any(row[key] is None for key in keys):
                     raise BadDemo(f"{place}: fewer cells than the header has columns")
-                yield _table_row(row[text_column], row[label_column], task, place)
+                yield _row(kind, row, text_column, label_column, place)
         except csv.Error as error:
             raise BadDemo(f"{path}:{reader.line_num}: not CSV: {error}") from error
 
 
-def _parquet(path: Path, task: str, text_column: str, label_column: str) -> Iterator[Row]:
+def _parquet(path: Path, kind: type[Task], text_column: str, label_column: str) -> Iterator[Row]:
     try:
         frame = pd.read_parquet(path)
     except ValueError as error:  # pyarrow's ArrowInvalid is one
         raise BadDemo(f"{path}: is not Parquet: {error}") from error
-    missing = {text_column, label_column} - set(frame.columns)
+    missing = set(kind.keys(text_column, label_column, table=True)) - set(frame.columns)
     if missing:
         raise BadDemo(f"{path}: no column {', '.join(sorted(missing))}; columns are {', '.join(map(str, frame.columns))}")
-    for number, (text, label) in enumerate(zip(frame[text_column], frame[label_column], strict=True), 1):
-        yield _table_row(text, label, task, f"{path}:row {number}")
+    for number, row in enumerate(frame.to_dict("records"), 1):
+        yield _row(kind, {str(key): value for key, value in row.items()}, text_column, label_column, f"{path}:row {number}")
 
 
-def _table_row(text: Any, label: Any, task: str, place: str) -> Row:
-    if task != "token_classification":
-        if not isinstance(label, str):
-            raise BadDemo(f"{place}: label = {label!r}: must be a text")
-        return Row(text, {"label": label}, place)
-    spans = _json(label, place, "is not JSON: the label column must hold a list of spans")
-    _span_shapes(spans, place)
-    return Row(text, {"spans": spans}, place)
+def _bundled(path: Path, kind: type[Task], text_column: str, label_column: str) -> Iterator[Row]:
+    """The digits that scikit-learn brings along: 1,797 pictures of 8 by 8 pixels in 17 greys."""
+    if path.name != "digits.sklearn":
+        raise BadDemo(f"{path.name}: scikit-learn brings no such pictures along: there is digits.sklearn")
+    found = load_digits()
+    for number, (image, digit) in enumerate(zip(found.images, found.target, strict=True), 1):
+        yield _row(kind, {text_column: picture_of(image / 16), label_column: str(digit)}, text_column, label_column, f"{path.name}:{number}")
 
 
-def _conll(path: Path, task: str, text_column: str, label_column: str) -> Iterator[Row]:
+def _conll(path: Path, kind: type[Task], text_column: str, label_column: str) -> Iterator[Row]:
     """One token a line; first column the token, last its tag. Tokens are joined by single spaces."""
     tokens: list[str] = []
     tags: list[str] = []
@@ -163,6 +161,7 @@ def _short(text: str) -> str:
     return text if len(text) <= 100 else text[:97] + "..."
 
 
-_Reader = Callable[[Path, str, str, str], Iterator[Row]]
+_Reader = Callable[[Path, type[Task], str, str], Iterator[Row]]
 _TEXT_READERS: dict[str, _Reader] = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}
+_PICTURE_READERS: dict[str, _Reader] = {**_TEXT_READERS, ".sklearn": _bundled}
 _TOKEN_READERS: dict[str, _Reader] = {**_TEXT_READERS, ".tsv": _conll, ".conll": _conll, ".iob": _conll, ".txt": _conll}

@@ -8,8 +8,7 @@ has worn in is gone then. It is not pulled back: weights half-way between two tr
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -17,26 +16,23 @@ import torch
 from feedback.demo import Demo
 from feedback.errors import BadInput
 from feedback.records import Example
-from feedback.training_set import Snapshot
 from model.adapters import with_prompt
 from model.answering import Answerer
 from model.augment import augmented
-from model.base import Model, base_directory, begin, resume
+from model.base import CHARACTERS, Model, base_directory, begin, resume
 from model.card import Card
-from model.data import SeedData
 from model.job import Job
 from model.methods import FitSettings, Fitted, fit
+from model.network_task import NetworkTask
+from model.parts import Parts
 from model.progress import Progress
-from model.task import Task
+from model.scratch import base_of
 
 STEPS = (0.25, 0.5, 0.75, 1.0)
 """What `a` may be (weight interpolation after fine-tuning, arXiv:2109.01903)."""
 HALFWAY = 0.5
 """`a` where there is too little to choose on: half-way back kept most of the gain and shed most of the harm."""
 CHOOSING_LEAST = 20
-CHOOSING_FEEDBACK = 0.1
-CHOOSING_VALIDATION = 0.3
-"""Shares, by a second hash, of accepted items and of the seed's validation part that choose `a` and so never gate."""
 
 
 class Trained(NamedTuple):
@@ -50,68 +46,6 @@ class Trained(NamedTuple):
     examples: int
     interpolation: float | None
     augmented: int = 0
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Who learns from what: no text is in two of these. `left_out` counts accepted items that no part may use.
-
-    `held_out`: input hashes of the seed's validation and test parts, the sealed one included.
-    """
-
-    train: list[Example]
-    choosing: list[Example]
-    old: list[Example]  # the gate's old domain
-    feedback: list[Example]  # the gate's feedback slice
-    left_out: int = 0
-    held_out: frozenset[str] = frozenset()
-    gold: tuple[Example, ...] = ()  # the owner's items of known truth: they judge, and nobody else can write them
-
-
-def parts_of(task: Task, seed: SeedData, snapshot: Snapshot | None, gold: Sequence[Example] = ()) -> Parts:
-    """Deal seed, accepted and gold items out. An accepted item replaces a seed example of the same text.
-
-    A gold item that is a text of the seed's too stays there.
-
-    Accepted items whose text is in the seed's validation or test part, or whose labels the demo no longer has, are left
-    out; seed examples whose text is in the snapshot's gate slice are not trained on.
-    """
-    choosing = [e for e in seed.validation if second_place(e.input_hash) < CHOOSING_VALIDATION]
-    old = [e for e in seed.validation if second_place(e.input_hash) >= CHOOSING_VALIDATION]
-    if snapshot is None:
-        return Parts(list(seed.train), choosing, old, [], held_out=seed.held_out, gold=_apart(gold, seed))
-    train = _usable(task, snapshot.train, seed.held_out)
-    feedback = _usable(task, snapshot.gate, seed.held_out)
-    left_out = len(snapshot.train) + len(snapshot.gate) - len(train) - len(feedback)
-    choosing += [e for e in train if second_place(e.input_hash) < CHOOSING_FEEDBACK]
-    taken = {e.input_hash for e in (*train, *feedback)}
-    replayed = [e for e in seed.train if e.input_hash not in taken]
-    learned = [e for e in train if second_place(e.input_hash) >= CHOOSING_FEEDBACK]
-    kept = _apart(gold, seed, taken)
-    return Parts(replayed + learned, choosing, old, feedback, left_out, seed.held_out, kept)
-
-
-def _apart(gold: Sequence[Example], seed: SeedData, taken: Collection[str] = ()) -> tuple[Example, ...]:
-    """Return the gold items whose texts no other part has."""
-    elsewhere = {e.input_hash for e in seed.train} | seed.held_out | set(taken)
-    return tuple(e for e in gold if e.input_hash not in elsewhere)
-
-
-def second_place(input_hash: str) -> float:
-    """Return another place in [0, 1) of a hash, independent of bucket_of: the next 32 bits."""
-    return int(input_hash[8:16], 16) / 2**32
-
-
-def _usable(task: Task, examples: Sequence[Example], held_out: frozenset[str]) -> list[Example]:
-    kept = []
-    for example in examples:
-        if example.input_hash in held_out:
-            continue
-        try:
-            kept.append(replace(example, output=task.check_output(example.input, example.output)))
-        except BadInput:  # its label has left the demo since
-            continue
-    return kept
 
 
 def settings_of(demo: Demo, job: Job) -> FitSettings:
@@ -130,6 +64,7 @@ def settings_of(demo: Demo, job: Job) -> FitSettings:
         lora_alpha=training.lora_alpha,
         prompt_length=training.prompt_length,
         augment=training.augment,
+        freeze_embeddings=demo.base != CHARACTERS if training.freeze_embeddings is None else training.freeze_embeddings,
     )
 
 
@@ -143,17 +78,17 @@ def check_learned(parts: Parts) -> None:
         )
 
 
-def renamed(task: Task, parent: Card) -> dict[str, str]:
+def renamed(task: NetworkTask, parent: Card) -> dict[str, str]:
     """Return what a parent's labels are called now: as its card says, and "" (learned no more) for those that the demo lost since."""
     gone = {label for label in parent.labels if label not in task.labels}
     kept = {raw: "" if ours in gone or ours[2:] in gone else ours for raw, ours in parent.rename.items()}  # ours: B-x, or x
     return {**kept, **dict.fromkeys(gone, "")}
 
 
-def train_seed(demo: Demo, task: Task, parts: Parts, settings: FitSettings, progress: Progress) -> Trained:
+def train_seed(demo: Demo, task: NetworkTask, parts: Parts, settings: FitSettings, progress: Progress) -> Trained:
     """Train from the demo's base, or from its checkpoint where it names one."""
     progress.stage("loading", f"{demo.model or demo.base}")
-    source = base_directory(demo.model or demo.base, demo.path.parent)
+    source = base_directory(demo.model, demo.path.parent) if demo.model else base_of(demo, report=progress.step)
     model = resume(task, source, demo.rename, settings.seed) if demo.model else begin(task, source, settings.seed)
     model = _prompted(model, settings)
     took, more = _learn(task, model, parts, settings, progress)
@@ -161,7 +96,7 @@ def train_seed(demo: Demo, task: Task, parts: Parts, settings: FitSettings, prog
 
 
 def retrain(
-    task: Task, parent: str, rename: Mapping[str, str], parts: Parts, settings: FitSettings, progress: Progress
+    task: NetworkTask, parent: str, rename: Mapping[str, str], parts: Parts, settings: FitSettings, progress: Progress
 ) -> Trained:
     """Train from the parent's weights, then choose how far to go from them."""
     progress.stage("loading", parent)
@@ -177,7 +112,7 @@ def _prompted(model: Model, settings: FitSettings) -> Model:
     return with_prompt(model, settings.prompt_length, settings.seed) if settings.method == "prompt" else model
 
 
-def _learn(task: Task, model: Model, parts: Parts, settings: FitSettings, progress: Progress) -> tuple[Fitted, int]:
+def _learn(task: NetworkTask, model: Model, parts: Parts, settings: FitSettings, progress: Progress) -> tuple[Fitted, int]:
     """Train on the training part and what is made up from it; return what it took, and how many were made up."""
     judged = parts.held_out | {e.input_hash for e in (*parts.choosing, *parts.old, *parts.feedback)}
     more = augmented(parts.train, settings.augment, settings.seed, judged)
@@ -190,7 +125,7 @@ def _learn(task: Task, model: Model, parts: Parts, settings: FitSettings, progre
 
 
 def _choose(
-    task: Task, model: Model, start: Mapping[str, torch.Tensor], choosing: Sequence[Example], progress: Progress
+    task: NetworkTask, model: Model, start: Mapping[str, torch.Tensor], choosing: Sequence[Example], progress: Progress
 ) -> float:
     """Leave the network at the best (1-a) start + a trained and return a; of equals the one nearest to the start."""
     end = {name: value.detach().cpu().clone() for name, value in model.network.state_dict().items()}

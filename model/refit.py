@@ -18,9 +18,10 @@ from model.batches import merged, specials, tokenize, window_ids
 from model.frozen import Frozen
 from model.head import Output, fit_output
 from model.methods import Fitted
+from model.network_task import Encoded, NetworkTask
+from model.parts import Parts
 from model.progress import Progress
-from model.recipe import CHOOSING_LEAST, HALFWAY, STEPS, Parts
-from model.task import Encoded, Task
+from model.recipe import CHOOSING_LEAST, HALFWAY, STEPS
 
 
 class Source(NamedTuple):
@@ -47,7 +48,7 @@ class Refitted(NamedTuple):
 class HeadAnswerer(Answerer):
     """Answers with an output layer on remembered features: texts that were seen before cost a product of two matrices."""
 
-    def __init__(self, task: Task, frozen: Frozen, output: Output) -> None:
+    def __init__(self, task: NetworkTask, frozen: Frozen, output: Output) -> None:
         super().__init__(task, frozen.model)
         self._frozen = frozen
         self._output = output
@@ -60,7 +61,7 @@ class HeadAnswerer(Answerer):
             return encodings, merged(encodings, out, len(specials(self.model.tokenizer).before))
 
 
-def refit(task: Task, sources: Sequence[Source], parts: Parts, progress: Progress) -> Refitted:
+def refit(task: NetworkTask, sources: Sequence[Source], parts: Parts, progress: Progress) -> Refitted:
     """Fit a head on every source and return the best one. Raises BadDemo where there are not two labels to tell apart.
 
     With fewer than CHOOSING_LEAST choosing items nothing can be chosen: the first source is taken, and its head goes half-way.
@@ -80,7 +81,7 @@ def refit(task: Task, sources: Sequence[Source], parts: Parts, progress: Progres
     return chosen._replace(took=chosen.took._replace(seconds=time.perf_counter() - began))
 
 
-def _fitted(task: Task, frozen: Frozen, parts: Parts, progress: Progress) -> tuple[Output, Fitted]:
+def _fitted(task: NetworkTask, frozen: Frozen, parts: Parts, progress: Progress) -> tuple[Output, Fitted]:
     features = task.encode(frozen.model.tokenizer, parts.train)
     progress.stage("training", f"{len(parts.train)} examples, method head")
     states = frozen.inputs([feature["input_ids"] for feature in features], progress.step)
@@ -89,12 +90,12 @@ def _fitted(task: Task, frozen: Frozen, parts: Parts, progress: Progress) -> tup
     return end, Fitted(0.0, end.passes, tokens, frozen.model.network.device.type, "float32", end.loss)
 
 
-def _score(task: Task, one: Refitted, parts: Parts) -> float:
+def _score(task: NetworkTask, one: Refitted, parts: Parts) -> float:
     answers = answerer_of(task, one).answer([e.input for e in parts.choosing], [{}] * len(parts.choosing))
     return task.score([e.output for e in parts.choosing], [answer.output for answer in answers])["main"]
 
 
-def answerer_of(task: Task, refitted: Refitted) -> HeadAnswerer:
+def answerer_of(task: NetworkTask, refitted: Refitted) -> HeadAnswerer:
     """Return what answers with the refitted head."""
     return HeadAnswerer(task, refitted.source.frozen, refitted.output)
 

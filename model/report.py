@@ -16,6 +16,7 @@ from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 from feedback.demo import Demo
 from feedback.records import Example, Json
+from model.network_task import network_task
 from model.task import Counts, Task
 from model.tasks.bio import label_words
 from model.tasks.text import f1_of
@@ -55,10 +56,35 @@ def part_report(demo: Demo, task: Task, part: str, examples: Sequence[Example], 
         tokens = Path(file).suffix.lower() in TOKEN_FILES
         cut, name = (file_words, "a word of the file") if tokens else (words, "a word as this model cuts them")
         lines += _spans_report(task, [example.input for example in examples], truth, answers, cut, name)
+    elif task.widget == "choices":
+        lines += _heads_report(task, truth, answers)
+    elif task.widget != "choice":
+        lines.append("  ".join(f"{key} {value:.4f}" for key, value in task.score(truth, answers).items() if key != "main"))
     else:
         right, said = [one["label"] for one in truth], [one["label"] for one in answers]
         lines += [table(rows_of(right, said)), f"accuracy {accuracy_score(right, said):.4f}", *_unseen(task.labels, right, said)]
     return "\n".join(lines)
+
+
+def _heads_report(task: Task, truth: Sequence[Json], answers: Sequence[Json]) -> list[str]:
+    """Return a table a head, over the texts that tell its label."""
+    lines: list[str] = []
+    for head in dict.fromkeys(label.partition("/")[0] for label in task.labels):
+        pairs = [
+            (a["labels"][head], b["labels"].get(head, "")) for a, b in zip(truth, answers, strict=True) if head in a["labels"]
+        ]
+        if not pairs:
+            lines.append(f"-- {head}: no text here tells it")
+            continue
+        right, said = [a for a, _ in pairs], [b for _, b in pairs]
+        names = [label.removeprefix(f"{head}/") for label in task.labels if label.startswith(f"{head}/")]
+        lines += [
+            f"-- {head}",
+            table(rows_of(right, said)),
+            f"accuracy {accuracy_score(right, said):.4f}",
+            *_unseen(names, right, said),
+        ]
+    return [*lines, f"mean accuracy over the heads {task.score(truth, answers)['main']:.4f}"]
 
 
 def _spans_report(
@@ -74,7 +100,7 @@ def _spans_report(
         table(rows_of(right, said)),
         "-- 2. Tokens, without O: the same answers, averaged over the tags of entities alone. Half an entity still counts for half.",
         table(rows_of(right, said, without=OUTSIDE)),
-        *_unseen([label for label in task.config_labels() if label != OUTSIDE], right, said),
+        *_unseen([label for label in network_task(task, "a report on tokens").config_labels() if label != OUTSIDE], right, said),
         "-- 3. Entities, strict: right only where start, end and label all are. The gate, the card and published F1 scores mean this;\n"
         "   macro is over the labels that truly occur.",
         table(entity_rows(task, truth, answers)),

@@ -24,6 +24,7 @@ from model.card import read_card
 from model.held import Held
 from model.job import Job
 from model.making import run_job
+from model.network_task import NetworkTask
 from model.process import NICE
 from model.progress import Progress
 from model.recipe import renamed
@@ -134,6 +135,8 @@ def _done(asked: dict[str, Any], held: Held) -> str:
 def _warm(demo_file: Path, parent: Path, held: Held) -> None:
     demo, progress = load_demo(demo_file), Progress(None, watch_parent=True)
     task, seed, gold = held.data(demo)
+    if not isinstance(task, NetworkTask):
+        return
     inputs = [e.input for e in (*seed.train, *seed.validation, *seed.test, *gold)]
     for source in held.sources(task, parent, renamed(task, read_card(parent)), demo):
         remember(source.frozen, inputs, progress.check)

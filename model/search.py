@@ -22,7 +22,8 @@ from feedback.errors import AmendError, BadInput, Busy
 from feedback.records import now
 from model.adapters import ADAPTERS
 from model.data import load_seed
-from model.recipe import parts_of
+from model.network_task import network_task
+from model.parts import parts_of
 from model.settings_file import as_toml, write_settings
 from model.study import counted, defaults_of, library, one_trial, open_study, ranges_of, reserve
 from model.trials import Compared, OutOfTime, Trials, Values, compared, items_of
@@ -55,7 +56,7 @@ def search(demo: Demo, out: Path, *, minutes: float, trials: int, seeds: int = 3
         items = items_of(parts)
         if not items.judging:
             raise BadInput(f"{demo.path}: no item is left to judge trials by: give more training data")
-        runner = Trials(demo, task, method, items, seed.held_out, out / "tracking")
+        runner = Trials(demo, network_task(task, "a search for settings"), method, items, seed.held_out, out / "tracking")
         study = open_study(optuna, out, demo, method, items)
         print(f"{len(items.learning)} items to learn from, judged on {items.words}", flush=True)
         while counted(study) < trials:

@@ -22,7 +22,7 @@ from feedback.errors import Busy
 from feedback.records import Answer, Json
 from model.answering import BATCH, Answerer, answer_all, open_version
 from model.engine import PackedEngine
-from model.task import Task
+from model.task import Answering, Task
 from model.versions import Versions
 
 __all__ = ["KEPT", "PATIENCE", "Predictor", "answer_all"]
@@ -34,7 +34,7 @@ _ROUND = 4 * BATCH  # requests taken at once; sorting by length needs some to ch
 _MOST_WORKERS = 4
 _LONGEST_WAIT = 30
 
-Open = Callable[[Path], Answerer]
+Open = Callable[[Path], Answering]
 
 
 class _Request(NamedTuple):
@@ -67,7 +67,7 @@ class Predictor:
         self._open = opened
         self._patience = patience
         self._waiting = _queue(queue)
-        self._loaded: OrderedDict[int, Answerer] = OrderedDict()
+        self._loaded: OrderedDict[int, Answering] = OrderedDict()
         self._lock = threading.Lock()
         self._doors: dict[int, threading.Lock] = {}  # one a version: it is loaded once, however many ask
         self._closed = False
@@ -96,11 +96,15 @@ class Predictor:
 
     def answers(self, version: int, inputs: Sequence[Json], settings: Mapping[str, float]) -> list[Json]:
         """Return a version's outputs for checked inputs, in this thread and not in the visitors' queue: for reports."""
+        return [answer.output for answer in self.replies(version, inputs, settings)]
+
+    def replies(self, version: int, inputs: Sequence[Json], settings: Mapping[str, float] | None = None) -> list[Answer]:
+        """Return a version's answers to checked inputs, in this thread and not in the visitors' queue: for feeds and reports."""
         answerer = self._answerer(version)
-        made: list[Json] = []
+        made: list[Answer] = []
         for start in range(0, len(inputs), BATCH):
             part = list(inputs[start : start + BATCH])
-            made.extend(answer.output for answer in answerer.answer(part, [settings] * len(part)))
+            made.extend(answerer.answer(part, [settings or {}] * len(part)))
         return made
 
     def words(self, version: int, text: str) -> list[tuple[int, int]]:
@@ -147,7 +151,7 @@ class Predictor:
     def warm(self, version: int, settings: Mapping[str, float] | None = None) -> None:
         """Load a version now, and answer once with it, so that the first visitor does not wait. Raises BadInput for bad settings."""
         self.task.check_settings(settings or {})
-        self._answerer(version).answer(["warm"], [settings or {}])
+        self._answerer(version).answer([self.task.samples[0][0]], [settings or {}])
 
     def drop(self, version: int) -> None:
         """Let go of a version; requests under way keep it until they are answered."""
@@ -162,7 +166,7 @@ class Predictor:
     def engines(self) -> dict[int, str]:
         """Return what computes each version in memory, in words."""
         with self._lock:
-            return {version: answerer.engine.name for version, answerer in sorted(self._loaded.items())}
+            return {version: answerer.name for version, answerer in sorted(self._loaded.items())}
 
     def close(self) -> None:
         """Answer what waits, then stop."""
@@ -178,7 +182,7 @@ class Predictor:
             if late is not None:
                 late.answer.set_exception(Busy("the predictor is closed", code="closing"))
 
-    def _answerer(self, version: int) -> Answerer:
+    def _answerer(self, version: int) -> Answering:
         """Return a loaded version. While one loads, answering with another goes on."""
         with self._lock:
             known = self._loaded.get(version)
@@ -260,11 +264,12 @@ class Predictor:
             self._rate = 0.8 * self._rate + 0.2 * rate if self._rate else rate
 
 
-def _shared(fresh: Answerer, others: Sequence[Answerer]) -> int:
+def _shared(fresh: Answering, others: Sequence[Answering]) -> int:
     """Let a version that was just loaded use the weights it has in common with others; return the bytes saved."""
-    if not isinstance(fresh.engine, PackedEngine):
+    engines = [other.engine for other in others if isinstance(other, Answerer) and isinstance(other.engine, PackedEngine)]
+    if not isinstance(fresh, Answerer) or not isinstance(fresh.engine, PackedEngine):
         return 0
-    return sum(fresh.engine.share(other.engine) for other in others if isinstance(other.engine, PackedEngine))
+    return sum(fresh.engine.share(engine) for engine in engines)
 
 
 def _queue(size: int) -> queue.Queue[_Request | None]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 
 from feedback.demo import Demo
 from feedback.home import Home
 from feedback.records import Example
-from model.answering import open_version
+from model.answering import open_network, open_version
 from model.data import load_gold, load_seed
+from model.network_task import network_task
 from model.quantised import Quantised
 from model.serve import Predictor
-from model.task import Task
+from model.task import Answering, Task
 from model.versions import Versions
 
 
@@ -23,7 +26,10 @@ def predictor_of(demo: Demo, home: Home, versions: Versions, task: Task) -> Pred
         known = load_seed(demo)[1].validation if demo.data.train else []
         return [*known, *load_gold(demo, task)]
 
-    opened = Quantised(home.directory / "engines", items, open_version) if demo.serving.engine == "onnx_int8" else open_version
+    opened: Callable[[Path], Answering] = partial(open_version, catalogue=task.catalogue if task.catalogued else None)
+    if demo.serving.engine == "onnx_int8":
+        network_task(task, "engine onnx_int8")
+        opened = Quantised(home.directory / "engines", items, open_network)
     settings = demo.serving
     return Predictor(
         versions,

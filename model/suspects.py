@@ -15,11 +15,12 @@ from feedback.demo import Demo
 from feedback.records import Asked, Correction, Example, Json, Prediction, Record, new_id
 from feedback.store import Store
 from feedback.training_set import Snapshot, accepted, part_of
-from model.base import base_directory
 from model.clean import Report, Seen, judged
 from model.data import load_seed, seed_as_written
+from model.network_task import network_task
 from model.overlap import JUDGING, PARTS, Group, as_json, counts, overlaps
-from model.recipe import parts_of
+from model.parts import parts_of
+from model.scratch import base_of
 from model.task import Task
 
 AUTHOR = "policy:clean"
@@ -91,7 +92,7 @@ def search(demo: Demo, parts: Examples, report: Report = lambda *_: None) -> dic
     examples = [example for name in PARTS for example in parts.get(name, ())]
     learns = [name not in JUDGING for name in names]
     found: dict[str, list[Seen | None]] = defaultdict(list)
-    seen = judged(task, examples, learns, base_directory(demo.base, demo.path.parent), report=report)
+    seen = judged(network_task(task, "a search for wrong labels"), examples, learns, base_of(demo), report=report)
     for name, one in zip(names, seen, strict=True):
         found[name].append(one)
     return found

@@ -1,23 +1,29 @@
 """The Task contract and its registry: what a kind of problem must say about itself. No training loop, no gradio.
 
-A new task type is one file in model/tasks/ with a class that implements Task and is decorated with @register.
+A new task type is one file in model/tasks/ with a class that is decorated with @register and implements one of two contracts:
+NetworkTask (network_task.py), where a transformers network with one output layer answers and the trainer of this program
+teaches it, or OwnModelTask (own_model.py), where the file brings its own way to learn, to save and to answer.
 """
 
 from __future__ import annotations
 
 import importlib
+import json
 import math
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, NamedTuple
-
-import numpy as np
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 from feedback.errors import BadDemo, BadInput
 from feedback.records import Answer, Example, Json
+from model.catalogue import EMPTY, Catalogue, Entry
 
-Widget = Literal["spans", "choice"]
+Widget = str
+"""The name of a widget of feedback/widgets: how the page shows an output and has it corrected."""
+Form = str
+"""The name of a form of feedback/widgets/forms: how the page asks for an input."""
 
 SETTINGS = ("temperature", "threshold")
 """What a variant may set: `temperature` > 0 divides the logits; `threshold` in 0..1 is what an answer must reach."""
@@ -31,20 +37,6 @@ class Counts(NamedTuple):
     fn: int
 
 
-class Encoded(NamedTuple):
-    """One tokenised text, whole, without special tokens, and how it is cut into windows.
-
-    `offsets` are (start, end) in code points of the text, `words` numbers the word of each token. A window
-    (start, end, own_start, own_end) in tokens covers [start, end) and answers for [own_start, own_end).
-    """
-
-    ids: list[int]
-    offsets: list[tuple[int, int]]
-    words: list[int | None]
-    windows: list[tuple[int, int, int, int]]
-    unknown: int  # the tokenizer's [UNK], or -1
-
-
 class Setting(NamedTuple):
     """A variant's settings, checked: see SETTINGS."""
 
@@ -52,23 +44,101 @@ class Setting(NamedTuple):
     threshold: float
 
 
-class Task(ABC):
-    """One kind of problem: its inputs and outputs, how a model of it is built, decoded and scored.
+class Answering(Protocol):
+    """A version that is loaded and answers: what the predictor, the gate and the reports need of it. Safe from many threads."""
 
-    An instance is bound to a label set; it holds no weights and is safe to share between threads.
-    `fallback_label` is what an answer below the threshold becomes, where the task has such a thing.
+    @property
+    def task(self) -> Task:
+        """Return the task as this version knows it."""
+
+    @property
+    def name(self) -> str:
+        """Return what computes, for people: `torch bfloat16`."""
+
+    def answer(self, inputs: Sequence[Json], settings: Sequence[Mapping[str, float]]) -> list[Answer]:
+        """Return the answers to checked inputs, in order, each by its own settings."""
+
+    def words(self, text: str) -> list[tuple[int, int]]:
+        """Return the words of a text as the version sees them: (start, end) in code points, end exclusive."""
+
+    def megabytes(self) -> float:
+        """Return the size of its weights in 10^6 bytes."""
+
+
+class Task(ABC):
+    """One kind of problem: its inputs and outputs, how they are read, checked, compared and scored.
+
+    An instance is bound to a label set, and where `catalogued` to a catalogue of what may be answered; it holds no weights and is
+    safe to share between threads. `fallback_label` is what an answer below the threshold becomes, where the task has such a thing.
     """
 
     name: ClassVar[str]  # as a demo's TOML writes it
     widget: ClassVar[Widget]  # the kind of widget the page shows for correction
     samples: ClassVar[tuple[tuple[Json, Json], ...]]  # (input, output) pairs over `sample_labels`, for the contract suite
     sample_labels: ClassVar[tuple[str, ...]]
+    sample_catalogue: ClassVar[Catalogue] = EMPTY  # of a catalogued task
+    form: ClassVar[Form] = "text"  # the kind of form that the page asks for an input with
+    catalogued: ClassVar[bool] = False  # answers come out of the demo's catalogue, whose ids are the labels
+    hands_over: ClassVar[bool] = False  # an answer may say that a person should answer: staff get the list of such inputs
+    one_answer: ClassVar[bool] = False  # each input has one right answer, and each answer names one
     frozen_head: ClassVar[bool] = False  # a head on the frozen base is a serious model here, which others must beat
 
-    def __init__(self, labels: Sequence[str], max_chars: int = 2000, fallback_label: str = "") -> None:
+    def __init__(
+        self, labels: Sequence[str], max_chars: int = 2000, fallback_label: str = "", catalogue: Catalogue = EMPTY
+    ) -> None:
         self.labels = tuple(labels)
         self.max_chars = max_chars
         self.fallback_label = fallback_label
+        self.catalogue = catalogue
+
+    def roomy(self, max_chars: int) -> Self:
+        """Return the same task with another limit on characters."""
+        other = copy(self)
+        other.max_chars = max_chars
+        return other
+
+    # -- data files ------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def keys(cls, text_column: str, label_column: str, *, table: bool) -> tuple[str, ...]:
+        """Return what a row of a data file must have; `table`: of CSV or Parquet, not of JSONL."""
+        return (text_column, label_column)
+
+    @classmethod
+    @abstractmethod
+    def read(cls, row: Mapping[str, Any], text_column: str, label_column: str) -> tuple[Json, Json]:
+        """Return input and output of a row that has `keys`, unchecked but for the form; raise BadInput where that is broken."""
+
+    @classmethod
+    @abstractmethod
+    def labels_in(cls, output: Json) -> Iterable[str]:
+        """Return the labels that an output names."""
+
+    @classmethod
+    @abstractmethod
+    def renamed(cls, output: Json, rename: Mapping[str, str]) -> Json | None:
+        """Return the output in our labels; what is renamed to "" goes, and None says that nothing is left of it."""
+
+    def words_of(self, input_: Json, output: Json) -> str:
+        """Return an output in one line, for tables; JSON where the task has no better words."""
+        return json.dumps(output, ensure_ascii=False, sort_keys=True)
+
+    def present(self, output: Json) -> Json:
+        """Return an output with what a page needs to draw it (an entry's title); check_output takes it off again."""
+        return output
+
+    def additions(self, written: Sequence[tuple[Json, Json]]) -> list[Entry]:
+        """Return what accepted answers in people's own words, (input, output), add to the catalogue at once; by default nothing."""
+        return []
+
+    def grown(self, learned: Sequence[Example], judged: Sequence[Example]) -> Self:
+        """Return the task as accepted feedback has made it larger (a catalogue's new entries); by default the task itself.
+
+        learned: what a training may look at. judged: what it may not, but whose answers can be given all the same.
+        """
+        return self
+
+    # -- inputs and outputs ----------------------------------------------------------------------------------------
 
     @abstractmethod
     def check_input(self, value: Json) -> Json:
@@ -79,50 +149,16 @@ class Task(ABC):
         """Return the output in canonical form (equal answers compare ==); raise BadInput where it breaks a rule."""
 
     @abstractmethod
-    def auto_class(self) -> type[Any]:
-        """Return the transformers Auto class whose checkpoints this task reads and writes."""
-
-    @abstractmethod
-    def config_labels(self) -> list[str]:
-        """Return the labels in the order of the model's outputs (`id2label`), e.g. O, B-Disease, I-Disease."""
-
-    @classmethod
-    @abstractmethod
-    def labels_of_config(cls, id2label: Mapping[int, str]) -> list[str]:
-        """Return the task's labels that a foreign checkpoint's `id2label` implies (B-/I- prefixes removed)."""
-
-    @abstractmethod
-    def sources(self, id2label: Mapping[int, str], rename: Mapping[str, str]) -> list[list[int]]:
-        """Return, for each of config_labels(), the outputs of a checkpoint that mean it; [] where it has none.
-
-        `rename` maps the checkpoint's labels to ours, "" drops one. Raises BadDemo for a label that is not ours.
-        """
-
-    @abstractmethod
-    def encode(self, tokenizer: Any, examples: Sequence[Example]) -> list[dict[str, Any]]:
-        """Return the features to learn from, one dict a window of an example (a short text is one window).
-
-        `input_ids`: list of int with special tokens; `labels`: list of int as long (-100: no loss), or one int;
-        `weight`: the example's, in 0..1.
-        """
-
-    @abstractmethod
-    def decode(
-        self,
-        inputs: Sequence[Json],
-        encodings: Sequence[Encoded],
-        logits: Sequence[np.ndarray],
-        settings: Mapping[str, float],
-    ) -> list[Answer]:
-        """Return the answers. logits[i]: (tokens, labels) over encodings[i].ids, or (labels,); columns as config_labels()."""
-
-    @abstractmethod
     def score(self, truth: Sequence[Json], answers: Sequence[Json]) -> dict[str, float]:
         """Return scores in 0..1 with the main one under `main` and its own name, e.g. {"main": .8, "f1": .8}."""
 
     @abstractmethod
     def counts(self, truth: Json, answer: Json) -> dict[str, Counts]:
         """Return (tp, fp, fn) a label for one item: what the paired gate sums and resamples."""
+
+    def told(self, output: Json, like: Json) -> Json:
+        """Return of an output what `like` speaks of too: all of it, unless an output of this task may say less than another."""
+        return output
 
     def edits(self, shown: Json, output: Json) -> float:
         """Return the fewest marks to add, remove or change that turn one checked output into the other; 0 for equal ones."""

@@ -20,10 +20,11 @@ from feedback.records import Example
 from model.answering import Answerer
 from model.base import Model
 from model.job import Job
+from model.network_task import NetworkTask
 from model.paired import LEVEL, Paired, paired_counts
+from model.parts import Parts
 from model.progress import Progress
-from model.recipe import Parts, settings_of, train_seed
-from model.task import Task
+from model.recipe import settings_of, train_seed
 from model.tracking import open_track
 
 LEAST = 50
@@ -104,7 +105,9 @@ class Trials:
     `held_out`: input hashes of the seed's validation and test parts.
     """
 
-    def __init__(self, demo: Demo, task: Task, method: str, items: Items, held_out: frozenset[str], tracking: Path) -> None:
+    def __init__(
+        self, demo: Demo, task: NetworkTask, method: str, items: Items, held_out: frozenset[str], tracking: Path
+    ) -> None:
         self.items = items
         self._held_out = held_out
         self._demo = demo

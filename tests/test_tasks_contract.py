@@ -12,14 +12,30 @@ from feedback.errors import BadInput, TooLarge
 from feedback.records import Example
 from model.base import DEFAULT_BASE, base_directory
 from model.batches import tokenize
+from model.network_task import NetworkTask
 from model.task import Task, UnknownTask, task_type, task_types
+
+NETWORKS = sorted(name for name, kind in task_types().items() if issubclass(kind, NetworkTask))
+
+
+def bound(name: str) -> Task:
+    """Return a task type over its samples' labels and catalogue."""
+    kind = task_types()[name]
+    return kind(kind.sample_labels, catalogue=kind.sample_catalogue)
 
 
 @pytest.fixture(params=sorted(task_types()))
 def task(request: pytest.FixtureRequest) -> Task:
     """Each task type over its sample labels."""
-    kind = task_types()[request.param]
-    return kind(kind.sample_labels)
+    return bound(request.param)
+
+
+@pytest.fixture(params=NETWORKS)
+def network(request: pytest.FixtureRequest) -> NetworkTask:
+    """Each task type that a transformers network answers."""
+    found = bound(request.param)
+    assert isinstance(found, NetworkTask)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -36,15 +52,24 @@ def test_samples_are_canonical(task: Task) -> None:
         assert task.check_output(input_, task.check_output(input_, output)) == output
 
 
-@pytest.mark.parametrize("value", ["", "  \n", 7, None, ["a"], {"text": "a"}, True, "half \ud83d", "nul \0"])
+@pytest.mark.parametrize("value", [7, None, ["a"], {"nonsense": "a"}, True, "half \ud83d", "nul \0"])
 def test_bad_inputs_are_refused(task: Task, value: Any) -> None:
     """What no model could answer is refused in words."""
     with pytest.raises(BadInput, match="input"):
         task.check_input(value)
 
 
-def test_the_limit_counts_characters(task: Task) -> None:
+@pytest.mark.parametrize("value", ["", "  \n", {"text": "a"}])
+def test_no_text_is_refused(network: NetworkTask, value: Any) -> None:
+    """A network reads texts, and there must be one."""
+    task = network
+    with pytest.raises(BadInput, match="input"):
+        task.check_input(value)
+
+
+def test_the_limit_counts_characters(network: NetworkTask) -> None:
     """max_chars characters are answered, one more is too large; an emoji is one."""
+    task = network
     assert task.check_input("😀" * task.max_chars) == "😀" * task.max_chars
     with pytest.raises(TooLarge, match="2001"):
         task.check_input("😀" * (task.max_chars + 1))
@@ -66,24 +91,26 @@ def test_perfect_answers_score_one(task: Task) -> None:
     assert all(c.fp == c.fn == 0 for output in truth for c in task.counts(output, output).values())
 
 
-def test_own_labels_round_trip_through_a_config(task: Task) -> None:
+def test_own_labels_round_trip_through_a_config(network: NetworkTask) -> None:
     """The labels that a config of ours implies are ours, each at its own output."""
-    outputs = dict(enumerate(task.config_labels()))
-    assert task.labels_of_config(outputs) == list(task.labels)
-    assert task.sources(outputs, {}) == [[i] for i in outputs]
+    outputs = dict(enumerate(network.config_labels()))
+    assert network.labels_of_config(outputs) == list(network.labels)
+    assert network.sources(outputs, {}) == [[i] for i in outputs]
 
 
-def test_learned_labels_decode_to_the_samples(task: Task, tokenizer: Any) -> None:
+def test_learned_labels_decode_to_the_samples(network: NetworkTask, tokenizer: Any) -> None:
     """A network that outputs what encode asks for is decoded to the very outputs: nothing shifts on the way."""
-    for input_, output in task.samples:
-        (feature,) = task.encode(tokenizer, [Example(input_, output, weight=0.5)])
+    for input_, output in network.samples:
+        (feature,) = network.encode(tokenizer, [Example(input_, output, weight=0.5)])
         (encoded,) = tokenize(tokenizer, [input_])
-        width = len(task.config_labels())
+        width = len(network.config_labels())
         labels = feature["labels"]
         wanted = np.asarray(labels[1:-1] if isinstance(labels, list) else labels)
         logits = 9.0 * np.eye(width)[np.maximum(wanted, 0)]
-        (answer,) = task.decode([input_], [encoded], [logits], {})
-        assert task.check_output(input_, answer.output) == output
+        if isinstance(labels, tuple):  # one a head
+            logits = logits.sum(axis=0)
+        (answer,) = network.decode([input_], [encoded], [logits], {})
+        assert network.check_output(input_, answer.output) == output
         assert 0.9 < answer.confidence <= 1
         assert feature["weight"] == 0.5
 

@@ -15,12 +15,12 @@ from benchmarks.training_loops import Loop, PaddedSentences, SeededOrder, Work, 
 from feedback.records import Example
 from model.base import begin
 from model.batches import shuffled_batches
-from model.task import task_type
+from model.network_task import network_type
 from tests.model.conftest import tiny_base, tokenizer
 
 __all__ = ["tiny_base", "tokenizer"]  # fixtures
 
-TASK = task_type("token_classification")(("fruit",))
+TASK = network_type("token_classification")(("fruit",))
 
 
 def _examples(count: int = 48) -> list[Example]:

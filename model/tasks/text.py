@@ -8,7 +8,7 @@ import numpy as np
 
 from feedback.errors import BadInput, TooLarge
 from feedback.records import Json
-from model.task import Encoded
+from model.network_task import Encoded
 
 UNKNOWN_SHARE = 0.3
 UNKNOWN_NOTE = "note.unknown_script"

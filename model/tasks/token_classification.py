@@ -6,6 +6,7 @@ never changed or cut: offsets always refer to the text as it came in.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -16,7 +17,8 @@ from transformers import AutoModelForTokenClassification
 from feedback.errors import BadDemo, BadInput
 from feedback.records import Answer, Example, Json
 from model.batches import specials, tokenize, words_of
-from model.task import Counts, Encoded, Setting, Task, register
+from model.network_task import Encoded, NetworkTask
+from model.task import Counts, Setting, register
 from model.tasks.bio import decode_bio, label_words
 from model.tasks.text import check_text, f1_of, mean_of, notes_on, softmax
 
@@ -24,7 +26,7 @@ _KEYS = frozenset({"start", "end", "label"})
 
 
 @register
-class TokenClassification(Task):
+class TokenClassification(NetworkTask):
     """Texts in, `{"spans": [{"start", "end", "label"}]}` out: sorted, not overlapping, end exclusive."""
 
     name = "token_classification"
@@ -38,6 +40,39 @@ class TokenClassification(Task):
         ("😀 naïve e\u0301tude of\nasthma", {"spans": [{"start": 18, "end": 24, "label": "Disease"}]}),
         ("No abnormality was detected.", {"spans": []}),
     )
+
+    @classmethod
+    def keys(cls, text_column: str, label_column: str, *, table: bool) -> tuple[str, ...]:
+        """Return the columns: spans lie under `spans` in JSONL, and in a table under the label column as JSON."""
+        return (text_column, label_column if table else "spans")
+
+    @classmethod
+    def read(cls, row: Mapping[str, Any], text_column: str, label_column: str) -> tuple[Json, Json]:
+        """Return the text and its spans; raise BadInput where they are no list of objects with a label."""
+        spans = row["spans"] if "spans" in row else row[label_column]
+        if isinstance(spans, str):
+            try:
+                spans = json.loads(spans)
+            except (ValueError, RecursionError) as error:
+                raise BadInput(f"{_short(spans)} is not JSON: the label column must hold a list of spans: {error}") from error
+        if not isinstance(spans, list) or not all(isinstance(s, dict) and isinstance(s.get("label"), str) for s in spans):
+            raise BadInput(f"spans = {_short(spans)}: must be a list of objects with start, end and label")
+        return row[text_column], {"spans": spans}
+
+    @classmethod
+    def labels_in(cls, output: Json) -> set[str]:
+        """Return the labels of its spans."""
+        return {span["label"] for span in output["spans"]}
+
+    @classmethod
+    def renamed(cls, output: Json, rename: Mapping[str, str]) -> Json | None:
+        """Return the output in our labels; a span whose label is dropped goes."""
+        spans = [{**span, "label": rename.get(span["label"], span["label"])} for span in output["spans"]]
+        return {"spans": [span for span in spans if span["label"]]}
+
+    def words_of(self, input_: Json, output: Json) -> str:
+        """Return the spans as `label: words`."""
+        return "; ".join(f"{span['label']}: {input_[span['start'] : span['end']]}" for span in output["spans"]) or "–"
 
     def check_input(self, value: Json) -> Json:
         """Return the text exactly as it came; see check_text."""

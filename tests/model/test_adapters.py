@@ -14,11 +14,11 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer, Roberta
 from feedback.demo import Demo, TrainingSettings
 from feedback.errors import BadDemo
 from model.adapters import NoLibrary, adapted, linear_layers, prompt_tokens, with_prompt
-from model.answering import Answerer, open_version
+from model.answering import Answerer, open_network
 from model.base import begin, load_model, resume
 from model.batches import model_inputs, specials, tokenize
 from model.card import read_card
-from model.data import load_seed
+from model.data import network_seed
 from model.job import Job
 from model.making import run_job
 from model.methods import FitSettings, fit
@@ -59,7 +59,7 @@ def test_a_version_loads_in_plain_transformers(span_demo: Demo, tmp_path: Path, 
     given = tokenizer(text, return_tensors="pt")
     with torch.no_grad():
         plain = network(input_ids=given["input_ids"], attention_mask=given["attention_mask"]).logits[0].numpy()
-    _, (ours,) = open_version(tmp_path / "v", dtype=torch.float32).logits([text])
+    _, (ours,) = open_network(tmp_path / "v", dtype=torch.float32).logits([text])
     before = 6 if method == "prompt" else 1  # five prompt tokens, then [CLS]
     np.testing.assert_allclose(ours, plain[before:-1], atol=1e-5)
     assert not any("adapter" in file.name for file in (tmp_path / "v").iterdir())
@@ -68,7 +68,7 @@ def test_a_version_loads_in_plain_transformers(span_demo: Demo, tmp_path: Path, 
 
 def test_merged_lora_answers_as_the_adapter_did(span_demo: Demo, tiny_base: Path) -> None:
     """Merging changes the logits by rounding alone, leaves the names of the weights, and does change the attention weights."""
-    task, _ = load_seed(span_demo)
+    task, _ = network_seed(span_demo)
     network = begin(task, str(tiny_base), 1).network.eval()
     names, inputs = list(network.state_dict()), model_inputs([[101, 5, 6, 7, 102]], 0, CPU)
     query = network.base_model.encoder.layer[0].attention.self.query.weight.clone()
@@ -84,7 +84,7 @@ def test_merged_lora_answers_as_the_adapter_did(span_demo: Demo, tiny_base: Path
 
 def test_lora_leaves_the_rest_alone(span_demo: Demo, tiny_base: Path) -> None:
     """Only the encoder's linear layers and the output layer differ after a training."""
-    task, seed = load_seed(span_demo)
+    task, seed = network_seed(span_demo)
     model = begin(task, str(tiny_base), 1)
     before = {name: value.clone() for name, value in model.network.state_dict().items()}
     fit(model, task.encode(model.tokenizer, seed.train), FitSettings("lora", epochs=1, device="cpu"))
@@ -100,7 +100,7 @@ def test_lora_leaves_the_rest_alone(span_demo: Demo, tiny_base: Path) -> None:
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated")
 def test_the_prompt_is_prompt_tuning(span_demo: Demo, tiny_base: Path) -> None:
     """Tokens before the text compute what peft's own prompt tuning computes with the same vectors."""
-    task, _ = load_seed(span_demo)
+    task, _ = network_seed(span_demo)
     model = begin(task, str(tiny_base), 1)
     with_theirs = peft.get_peft_model(model.network, peft.PromptTuningConfig(task_type="TOKEN_CLS", num_virtual_tokens=3)).eval()
     inputs = model_inputs([[101, 1996, 2547, 102]], 0, CPU)
@@ -116,7 +116,7 @@ def test_the_prompt_is_prompt_tuning(span_demo: Demo, tiny_base: Path) -> None:
 
 def test_only_prompt_and_output_layer_learn(span_demo: Demo, tiny_base: Path) -> None:
     """Every word keeps its vector, and every layer its weights; a second call adds no second prompt."""
-    task, seed = load_seed(span_demo)
+    task, seed = network_seed(span_demo)
     model = with_prompt(begin(task, str(tiny_base), 1), 4, 1)
     assert with_prompt(model, 9, 1) is model
     before = {name: value.clone() for name, value in model.network.state_dict().items()}
@@ -135,7 +135,7 @@ def test_only_prompt_and_output_layer_learn(span_demo: Demo, tiny_base: Path) ->
 
 def test_a_prompt_moves_no_offset_and_cuts_no_text(span_demo: Demo, tiny_base: Path, tmp_path: Path, tokenizer: Any) -> None:
     """Words and offsets are what they were, saved and loaded too; a long text's windows keep room for the prompt."""
-    task, _ = load_seed(span_demo)
+    task, _ = network_seed(span_demo)
     model = with_prompt(begin(task, str(tiny_base), 1), 5, 1)
     model.network.save_pretrained(tmp_path)
     model.tokenizer.save_pretrained(tmp_path)
@@ -165,14 +165,14 @@ def test_retraining_interpolates_and_is_gated(text_demo: Demo, tmp_path: Path, m
     assert card.gate is not None
     assert {check["name"] for check in card.gate["checks"]} >= {"old_domain", "feedback", "calibration"}
     assert read_card(tmp_path / "v2").method == then
-    resumed = resume(open_version(tmp_path / "v2").task, str(tmp_path / "v2"), {}, 1)
+    resumed = resume(open_network(tmp_path / "v2").task, str(tmp_path / "v2"), {}, 1)
     assert len(prompt_tokens(resumed.tokenizer)) == (5 if "prompt" in (method, then) else 0)
 
 
 def test_other_architectures_take_adapters(span_demo: Demo, tmp_path: Path, tokenizer: Any) -> None:
     """A RoBERTa-type network, whose head lies outside the encoder, learns by both."""
     torch.manual_seed(1)
-    task, seed = load_seed(span_demo)
+    task, seed = network_seed(span_demo)
     labels = dict(enumerate(task.config_labels()))
     config = RobertaConfig(
         vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
@@ -191,7 +191,7 @@ def test_other_architectures_take_adapters(span_demo: Demo, tmp_path: Path, toke
 
 def test_what_cannot_be_adapted_is_said(span_demo: Demo, tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No peft, no linear layer, no prompt, a rank of 0: each in words that name what to do."""
-    task, seed = load_seed(span_demo)
+    task, seed = network_seed(span_demo)
     model = begin(task, str(tiny_base), 1)
     features = task.encode(model.tokenizer, seed.train[:4])
     with pytest.raises(BadDemo, match="with_prompt first"):

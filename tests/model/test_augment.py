@@ -18,8 +18,8 @@ from model.augment import Edit, augmented, edited
 from model.data import load_seed
 from model.job import Job
 from model.making import run_job
+from model.parts import parts_of
 from model.progress import Progress
-from model.recipe import parts_of
 from model.task import task_type
 
 MENTIONS = {"Disease": ("asthma", "type 2 diabetes", "naïve 😀 croup"), "Drug": ("aspirin", "metformin")}

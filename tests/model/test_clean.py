@@ -34,10 +34,10 @@ from model.base import DEFAULT_BASE, base_directory
 from model.clean import Seen, dealt, judged
 from model.clean_commands import as_lines, main
 from model.cleaner import Cleaner, clean
-from model.data import load_seed
-from model.recipe import parts_of
+from model.data import network_seed
+from model.network_task import NetworkTask, network_type
+from model.parts import parts_of
 from model.suspects import AUTHOR, Examples, Suspect, gather, suggest
-from model.task import Task, task_type
 
 FRUIT, TOOL = {"label": "fruit"}, {"label": "tool"}
 
@@ -45,7 +45,7 @@ FRUIT, TOOL = {"label": "fruit"}, {"label": "tool"}
 class Rules:
     """The rules of a task, and a model that always says tool."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: NetworkTask) -> None:
         self.task = task
 
     def check(self, input_: Json, output: Json = None) -> tuple[Json, Json]:
@@ -62,13 +62,13 @@ class Rules:
 
 
 @pytest.fixture
-def task() -> Task:
+def task() -> NetworkTask:
     """Fruit or tool."""
-    return task_type("text_classification")(("fruit", "tool"))
+    return network_type("text_classification")(("fruit", "tool"))
 
 
 @pytest.fixture
-def shop(store: Store, experiments: Experiments, task: Task) -> Desk:
+def shop(store: Store, experiments: Experiments, task: NetworkTask) -> Desk:
     """A desk over the log whose policy believes a single contributor."""
     return Desk(store, Rules(task), experiments, Agreement(1))
 
@@ -90,7 +90,7 @@ def flipped(demo: Demo, wrong: tuple[int, ...], change: Callable[[dict[str, Any]
     for number in wrong:
         change(rows[number])
     path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
-    _, seed = load_seed(demo)
+    _, seed = network_seed(demo)
     by_text = {e.input: e for e in (*seed.train, *seed.validation, *seed.test)}
     return [by_text[row["text"]] for row in rows]
 
@@ -106,7 +106,7 @@ def test_planted_labels_come_first(text_demo: Demo) -> None:
         row["label"] = "tool" if row["label"] == "fruit" else "fruit"
 
     examples = flipped(text_demo, wrong, other)
-    task, _ = load_seed(text_demo)
+    task, _ = network_seed(text_demo)
     seen = judged(task, examples, [True] * len(examples), base_directory(DEFAULT_BASE))
     known = {i: one for i, one in enumerate(seen) if one is not None}
     first = sorted(known, key=lambda i: known[i].confidence)[:6]
@@ -118,7 +118,7 @@ def test_planted_spans_come_first(span_demo: Demo) -> None:
     """Of 108 sentences with 4 that lost a span at least 3 are among the 8 least probable; what else was marked is proposed too."""
     wrong = (5, 40, 71, 100)
     examples = flipped(span_demo, wrong, lambda row: row["spans"].pop(0))
-    task, _ = load_seed(span_demo)
+    task, _ = network_seed(span_demo)
     seen = judged(task, examples, [True] * len(examples), base_directory(DEFAULT_BASE))
     known = {i: one for i, one in enumerate(seen) if one is not None}
     first = sorted(known, key=lambda i: known[i].confidence)[:8]
@@ -145,8 +145,8 @@ def test_near_duplicates_never_teach_each_other() -> None:
 
 def test_a_label_that_occurs_once_is_not_judged(text_demo: Demo, tiny_base: Path) -> None:
     """No model without it can know it."""
-    task = task_type("text_classification")(("fruit", "tool", "lone"))
-    _, seed = load_seed(text_demo)
+    task = network_type("text_classification")(("fruit", "tool", "lone"))
+    _, seed = network_seed(text_demo)
     examples = [
         *seed.train,
         Example("whatever could this be", {"label": "lone"}, input_hash=input_hash("whatever could this be")),
@@ -158,7 +158,7 @@ def test_a_label_that_occurs_once_is_not_judged(text_demo: Demo, tiny_base: Path
 
 def test_what_only_judges_teaches_nothing(text_demo: Demo, tiny_base: Path) -> None:
     """Wrong labels among examples that are not learned from leave every other confidence as it was."""
-    task, seed = load_seed(text_demo)
+    task, seed = network_seed(text_demo)
     learns = [True] * len(seed.train) + [False] * len(seed.test)
     before = judged(task, [*seed.train, *seed.test], learns, str(tiny_base))
     spoilt = [replace(e, output=TOOL if e.output == FRUIT else FRUIT) for e in seed.test]
@@ -171,7 +171,7 @@ def test_what_only_judges_teaches_nothing(text_demo: Demo, tiny_base: Path) -> N
     )
 
 
-def test_too_little_to_learn_from_is_said(task: Task, tiny_base: Path) -> None:
+def test_too_little_to_learn_from_is_said(task: NetworkTask, tiny_base: Path) -> None:
     """The message names how many examples there are and how many are needed."""
     few = [Example(f"word{chr(97 + i)} entirely alone {i}", FRUIT, input_hash=str(i)) for i in range(4)]
     with pytest.raises(BadInput, match=r"4 examples .* at least 10"):
@@ -181,7 +181,7 @@ def test_too_little_to_learn_from_is_said(task: Task, tiny_base: Path) -> None:
 # -- how reviewers are asked
 
 
-def test_a_suspect_waits_for_a_person(store: Store, task: Task, shop: Desk) -> None:
+def test_a_suspect_waits_for_a_person(store: Store, task: NetworkTask, shop: Desk) -> None:
     """It is in the queue with the label as it stands and the proposal, says where it comes from, and no policy accepts it."""
     suggest(store, task, [doubted("an apple a day")], 10)
     (item,) = shop.queue()
@@ -194,7 +194,7 @@ def test_a_suspect_waits_for_a_person(store: Store, task: Task, shop: Desk) -> N
     assert check_log(store) == []
 
 
-def test_the_cleaning_is_no_person_and_no_metric(store: Store, task: Task, shop: Desk, experiments: Experiments) -> None:
+def test_the_cleaning_is_no_person_and_no_metric(store: Store, task: NetworkTask, shop: Desk, experiments: Experiments) -> None:
     """It is none of the contributors, agrees with nobody, is no version's answer, and neither rollup nor replay counts it."""
     ann = Visitor("u_ann")
     mine, _ = shop.correct(ann, shop.predict(ann, "an apple a day").id, TOOL)
@@ -220,7 +220,7 @@ def test_the_cleaning_is_no_person_and_no_metric(store: Store, task: Task, shop:
     assert set(asked) == {"an apple a day"}
 
 
-def test_nothing_is_suggested_twice(store: Store, task: Task, shop: Desk) -> None:
+def test_nothing_is_suggested_twice(store: Store, task: NetworkTask, shop: Desk) -> None:
     """While it waits; after it was rejected, the same proposal; after it was accepted, the label that was replaced."""
     assert len(suggest(store, task, [doubted("an apple"), doubted("a pear")], 10).corrections) == 2
     assert suggest(store, task, [doubted("an apple"), doubted("a pear")], 10) == ({}, 2)
@@ -232,7 +232,7 @@ def test_nothing_is_suggested_twice(store: Store, task: Task, shop: Desk) -> Non
     assert len(queued(store)) == 2
 
 
-def test_only_what_can_be_trained_on_is_asked_about(store: Store, task: Task) -> None:
+def test_only_what_can_be_trained_on_is_asked_about(store: Store, task: NetworkTask) -> None:
     """The seed's validation and test parts are listed only; the limit holds for the rest, least probable first."""
     found = [doubted("one", "validation"), doubted("two", "test"), doubted("three"), doubted("four"), doubted("five")]
     done = suggest(store, task, found, 2)
@@ -240,13 +240,13 @@ def test_only_what_can_be_trained_on_is_asked_about(store: Store, task: Task) ->
     assert {json.loads(row["input"]) for row in queued(store)} == {"three", "four"}
 
 
-def test_what_is_accepted_no_more_is_not_asked_about(store: Store, task: Task) -> None:
+def test_what_is_accepted_no_more_is_not_asked_about(store: Store, task: NetworkTask) -> None:
     """A correction that was withdrawn or erased while the search ran brings no suspect."""
     assert suggest(store, task, [doubted("gone", "feedback", correction="c_gone")], 10) == ({}, 0)
     assert queued(store) == []
 
 
-def test_who_erases_their_text_erases_the_suspect(tmp_path: Path, store: Store, task: Task, shop: Desk) -> None:
+def test_who_erases_their_text_erases_the_suspect(tmp_path: Path, store: Store, task: NetworkTask, shop: Desk) -> None:
     """A suspect on a contributor's accepted correction repeats their words, and goes with them; one on the seed stays."""
     ann = Visitor("u_ann")
     mine, _ = shop.correct(ann, shop.predict(ann, "my secret apple").id, FRUIT)
@@ -268,7 +268,7 @@ def test_an_accepted_suspect_is_trained_on_instead(
 ) -> None:
     """The seed's label is learned until then; afterwards the proposal is, or the answer that the reviewer gave instead."""
     demo = text_demo.model_copy(update={"labels": ("fruit", "tool", "third")})
-    task, seed = load_seed(demo)
+    task, seed = network_seed(demo)
     desk = Desk(store, Rules(task), experiments, Agreement(2))
     usable = [e for e in seed.train if int(e.input_hash[8:16], 16) / 2**32 >= 0.1]  # not among those that choose how far to go
     wrong = next(e for e in usable if e.output == FRUIT)
@@ -285,7 +285,7 @@ def test_an_accepted_suspect_is_trained_on_instead(
 
 def test_a_rejected_suspect_leaves_the_seed_as_it_is(store: Store, shop: Desk, text_demo: Demo) -> None:
     """The label as it stands was right."""
-    task, seed = load_seed(text_demo)
+    task, seed = network_seed(text_demo)
     suggest(store, task, [Suspect("train", seed.train[0], 0.1, TOOL)], 1)
     (item,) = shop.queue()
     shop.review("sue", item.id, "reject")

@@ -18,13 +18,14 @@ from feedback.demo import Demo
 from feedback.errors import Busy
 from feedback.records import Example
 from model import quantised
-from model.answering import Answerer, open_checkpoint, open_version
+from model.answering import Answerer, open_checkpoint, open_network
 from model.base import load_model
 from model.card import read_card
-from model.data import load_seed
+from model.data import network_seed
 from model.engine import PackedEngine, PlainEngine, engine_of
 from model.job import Job
 from model.making import run_job
+from model.network_task import network_task
 from model.progress import Progress
 from model.quantised import LEAST_ITEMS, OnnxEngine, Quantised
 from model.serve import Predictor
@@ -46,7 +47,7 @@ def made(demo: Demo, home: Path, *, seed: int = 1, method: str = "full", epochs:
 def test_the_lean_engine_gives_what_transformers_gives(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Same weights in fp32, texts of one token to several windows, alone and together: logits equal to 1e-4."""
     versions = made(request.getfixturevalue(kind), tmp_path)
-    task = versions.card(1).bound_task()
+    task = network_task(versions.card(1).bound_task(), "this")
     lean = open_checkpoint(task, versions.path(1), dtype=torch.float32)
     plain = Answerer(task, load_model(task, str(versions.path(1))))
     assert isinstance(lean.engine, PackedEngine)
@@ -59,7 +60,7 @@ def test_the_lean_engine_gives_what_transformers_gives(kind: str, tmp_path: Path
 def test_an_unknown_network_is_computed_plainly(text_demo: Demo, tmp_path: Path) -> None:
     """A network that is not built like BERT takes transformers' own pass."""
     versions = made(text_demo, tmp_path)
-    task = versions.card(1).bound_task()
+    task = network_task(versions.card(1).bound_task(), "this")
     model = load_model(task, str(versions.path(1)))
     model.network.config.is_decoder = True
     assert isinstance(engine_of(model.network, 0), PlainEngine)
@@ -69,7 +70,7 @@ def test_versions_share_the_weights_they_have_in_common(text_demo: Demo, tmp_pat
     """Two versions whose encoders are equal keep them in memory once, answer as before, and outlive each other."""
     versions = made(text_demo, tmp_path, method="head", seed=1)
     shutil.copytree(versions.path(1), tmp_path / "copy")
-    task = versions.card(1).bound_task()
+    task = network_task(versions.card(1).bound_task(), "this")
     one, two, other = (open_checkpoint(task, versions.path(1), dtype=torch.float32) for _ in range(3))
     with torch.no_grad():
         two.model.network.classifier.bias += 1.0
@@ -101,7 +102,7 @@ def test_the_predictor_says_what_it_shares_and_computes_with(text_demo: Demo, tm
     predictor.warm(1)
     assert predictor.shared_bytes == 0
     predictor.warm(2)
-    size = sum(p.numel() * p.element_size() for p in predictor._answerer(1).model.network.parameters())
+    size = 1e6 * predictor._answerer(1).megabytes()
     assert predictor.shared_bytes > 0.9 * size
     assert set(predictor.engines()) == {1, 2}
     assert all(name.startswith("torch ") for name in predictor.engines().values())
@@ -144,7 +145,7 @@ def test_who_waited_too_long_is_told_when_to_come_again(text_demo: Demo, tmp_pat
 
 def items_of(demo: Demo) -> Sequence[Example]:
     """Return examples with known answers, more than LEAST_ITEMS."""
-    return load_seed(demo)[1].train
+    return network_seed(demo)[1].train
 
 
 @pytest.mark.parametrize("kind", ["text_demo", "span_demo"])
@@ -155,7 +156,7 @@ def test_int8_answers_and_is_made_once(
     demo = request.getfixturevalue(kind)
     versions = made(demo, tmp_path, epochs=12)
     monkeypatch.setattr(quantised, "MOST_DRIFT", 100.0)  # tiny random networks are no measure of the rule itself
-    opened = Quantised(tmp_path / "engines", lambda: items_of(demo), open_version)
+    opened = Quantised(tmp_path / "engines", lambda: items_of(demo), open_network)
     first = opened(versions.path(1))
     assert isinstance(first.engine, OnnxEngine)
     assert first.engine.name.startswith("ONNX Runtime int8 (drift ")
@@ -168,7 +169,7 @@ def test_int8_answers_and_is_made_once(
         raise AssertionError("made again")
 
     monkeypatch.setattr(quantised, "quantise", never)
-    again = Quantised(tmp_path / "engines", lambda: items_of(demo), open_version)(versions.path(1))
+    again = Quantised(tmp_path / "engines", lambda: items_of(demo), open_network)(versions.path(1))
     assert again.engine.name == first.engine.name
 
 
@@ -178,7 +179,7 @@ def test_a_version_that_drifts_is_served_by_torch_and_says_so(
     """Where int8 loses more than half a point, torch answers; the engine's name and the log give the figure."""
     versions = made(text_demo, tmp_path)
     monkeypatch.setattr(quantised, "drift_of", lambda *_: 0.75)
-    opened = Quantised(tmp_path / "engines", lambda: items_of(text_demo), open_version)
+    opened = Quantised(tmp_path / "engines", lambda: items_of(text_demo), open_network)
     answerer = opened(versions.path(1))
     assert isinstance(answerer.engine, PackedEngine)
     assert "int8 refused: the main score falls by 0.75 points on" in answerer.engine.name
@@ -190,14 +191,14 @@ def test_too_few_items_are_no_measure(text_demo: Demo, tmp_path: Path) -> None:
     """With fewer items than LEAST_ITEMS int8 is refused in words."""
     versions = made(text_demo, tmp_path)
     few = items_of(text_demo)[: LEAST_ITEMS - 1]
-    answerer = Quantised(tmp_path / "engines", lambda: few, open_version)(versions.path(1))
+    answerer = Quantised(tmp_path / "engines", lambda: few, open_network)(versions.path(1))
     assert f"only {LEAST_ITEMS - 1} items of known answers" in answerer.engine.name
 
 
 def test_the_drift_is_the_loss_of_the_main_score(text_demo: Demo, tmp_path: Path) -> None:
     """Against a network whose answers are all the same, the drift is the score's difference in points."""
     versions = made(text_demo, tmp_path, epochs=25)
-    task = read_card(versions.path(1)).bound_task()
+    task = network_task(read_card(versions.path(1)).bound_task(), "this")
     exact, broken = (open_checkpoint(task, versions.path(1), dtype=torch.float32) for _ in range(2))
     with torch.no_grad():
         broken.model.network.classifier.weight.zero_()
@@ -216,6 +217,6 @@ def test_a_half_made_engine_is_made_anew(text_demo: Demo, tmp_path: Path, monkey
     (cache / "v0001-int8").mkdir()
     (cache / "v0001-int8" / "engine.json").write_text(json.dumps({"weights": "other", "drift": 0.0, "items": 99}))
     monkeypatch.setattr(quantised, "drift_of", lambda *_: 0.1)
-    answerer = Quantised(cache, lambda: items_of(text_demo), open_version)(versions.path(1))
+    answerer = Quantised(cache, lambda: items_of(text_demo), open_network)(versions.path(1))
     assert isinstance(answerer.engine, OnnxEngine)
     assert sorted(path.name for path in cache.iterdir()) == ["v0001-int8"]

@@ -22,13 +22,14 @@ from transformers import AutoModelForSequenceClassification, AutoModelForTokenCl
 from feedback.demo import Demo
 from feedback.errors import BadInput, NotFound
 from model import exports, onnx_export
-from model.answering import open_version
+from model.answering import open_network
 from model.base import DEFAULT_BASE, Model, base_directory, load_model
 from model.card import Card, read_card
 from model.commands import versions_main
 from model.job import Job
 from model.licence import licence_of, named
 from model.making import run_job
+from model.network_task import network_task
 from model.onnx_export import ONNX_FILE, TOLERANCE, ExportDiffers, OnnxNetwork, verified
 from model.progress import Progress
 from model.scripts import scripts
@@ -77,7 +78,7 @@ def test_plain_transformers_answers_as_serving_does(span_demo: Demo, tmp_path: P
     tokenizer = AutoTokenizer.from_pretrained(out)
     with torch.no_grad():
         plain = [network(**tokenizer(text, return_tensors="pt")).logits[0, 1:-1].numpy() for text in TEXTS]
-    _, ours = open_version(tmp_path / "home" / "versions" / "v0001", dtype=torch.float32).logits(TEXTS)
+    _, ours = open_network(tmp_path / "home" / "versions" / "v0001", dtype=torch.float32).logits(TEXTS)
     for a, b in zip(plain, ours, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
     assert f"Method: {method}." in (out / "MODEL_CARD.md").read_text()
@@ -282,7 +283,7 @@ def test_an_onnx_export_answers_as_the_version(task: str, request: pytest.Fixtur
     session = runtime.InferenceSession(out / ONNX_FILE)
     assert [place.shape for place in session.get_inputs()] == [["batch", "tokens"]] * 2
     tokenizer = AutoTokenizer.from_pretrained(out)
-    _, ours = open_version(versions.path(1), dtype=torch.float32).logits(TEXTS)
+    _, ours = open_network(versions.path(1), dtype=torch.float32).logits(TEXTS)
     given = tokenizer(TEXTS, padding=True, return_tensors="np")
     (logits,) = session.run(["logits"], {name: given[name] for name in ("input_ids", "attention_mask")})
     for row, own in zip(logits, ours, strict=True):
@@ -316,7 +317,7 @@ class _Off(torch.nn.Module):
 
 def test_what_differs_is_refused_with_the_figure(texts_home: Versions, monkeypatch: pytest.MonkeyPatch) -> None:
     """Logits off by ten times the tolerance, not-numbers, a forgotten mask and other answers are refused; a rounding error is not."""
-    task = texts_home.card(1).bound_task()
+    task = network_task(texts_home.card(1).bound_task(), "this")
     ours = load_model(task, str(texts_home.path(1)))
 
     def judged(by: float, mask: bool = True) -> float:

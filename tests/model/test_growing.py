@@ -16,7 +16,7 @@ from feedback.home import Home
 from feedback.records import Example, Visitor, input_hash
 from feedback.training_set import freeze
 from feedback.words import Words
-from model.answering import open_version
+from model.answering import open_network
 from model.card import read_card
 from model.house import open_house
 from model.job import Job
@@ -103,9 +103,9 @@ def test_every_method_grows_the_output_layer(text_demo: Demo, tmp_path: Path, me
     checks = {check["name"]: check for check in card.gate["checks"]}
     assert {"class:fruit", "class:tool", "class:other"} <= set(checks)
     assert checks["class:other"]["verdict"] == "shown"  # none of it in the old domain: not judged, and said
-    (answer,) = open_version(tmp_path / "v1").answer(["one river"], [{}])
+    (answer,) = open_network(tmp_path / "v1").answer(["one river"], [{}])
     assert answer.output["label"] in ("fruit", "tool")
-    assert open_version(tmp_path / "v2").answer(["one river"], [{}])
+    assert open_network(tmp_path / "v2").answer(["one river"], [{}])
 
 
 def test_a_new_kind_of_span_grows_two_rows(span_demo: Demo, tmp_path: Path) -> None:
@@ -127,6 +127,6 @@ def test_a_new_kind_of_span_grows_two_rows(span_demo: Demo, tmp_path: Path) -> N
     assert card.labels == ("fruit", "place", "tool")
     assert card.gate is not None
     assert card.gate["scores"]["feedback"]["candidate"] >= card.gate["scores"]["feedback"]["champion"] == 0
-    network = open_version(tmp_path / "v2").model.network
+    network = open_network(tmp_path / "v2").model.network
     assert list(network.config.id2label.values()) == ["O", "B-fruit", "I-fruit", "B-place", "I-place", "B-tool", "I-tool"]
     assert torch.isfinite(network.classifier.weight).all()

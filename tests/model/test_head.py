@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_info  # type: ignore[import-not-found, impo
 from feedback.demo import Demo
 from model import head
 from model.base import begin
-from model.data import load_seed
+from model.data import network_seed
 from model.methods import FitSettings, fit
 
 
@@ -30,7 +30,7 @@ def test_the_solver_runs_on_one_thread_and_gives_the_others_back(text_demo: Demo
             return super().fit(*given, **more)
 
     monkeypatch.setattr(head, "LogisticRegression", Watched)
-    task, seed = load_seed(text_demo)
+    task, seed = network_seed(text_demo)
     model = begin(task, text_demo.base, 1)
     before, torchs = _blas_threads(), torch.get_num_threads()
     fit(model, task.encode(model.tokenizer, seed.train), FitSettings(method="head", device="cpu"))

@@ -18,10 +18,10 @@ from feedback.demo import load_demo
 from feedback.home import Home
 from feedback.records import Visitor
 from feedback.words import Words
-from model.answering import open_version
+from model.answering import open_network
 from model.base import begin
 from model.batches import tokenize
-from model.data import load_seed
+from model.data import network_seed
 from model.frozen import Frozen
 from model.head import fit_head, output_of
 from model.house import House, open_house
@@ -189,7 +189,7 @@ def test_a_process_that_dies_is_said_and_the_next_round_has_another(house: House
 
 def test_a_shared_version_is_a_plain_checkpoint(trained: Path, tmp_path: Path) -> None:
     """transformers loads the two files, and its logits are those of the head on remembered features."""
-    task, seed = load_seed(load_demo(trained / "small.toml"))
+    task, seed = network_seed(load_demo(trained / "small.toml"))
     frozen = Frozen(begin(task, str(trained / "home" / "versions" / "v0001"), 1))
     pad = int(frozen.model.tokenizer.pad_token_id)
     fit_head(frozen.model.network, task.encode(frozen.model.tokenizer, seed.train), pad, nullcontext, lambda *_: None)
@@ -209,7 +209,7 @@ def test_a_shared_version_is_a_plain_checkpoint(trained: Path, tmp_path: Path) -
 
 def test_remembered_features_are_bounded_and_the_oldest_go_first(trained: Path) -> None:
     """Past the bound what was asked for longest ago is computed anew; what is asked for again stays."""
-    task, seed = load_seed(load_demo(trained / "small.toml"))
+    task, seed = network_seed(load_demo(trained / "small.toml"))
     model = begin(task, str(trained / "home" / "versions" / "v0001"), 1)
     rows = [list(encoded.ids) for encoded in tokenize(model.tokenizer, [e.input for e in seed.train[:5]])]
     frozen = Frozen(model, most_bytes=3 * 384 * 4)
@@ -238,4 +238,4 @@ def test_the_lane_watches_by_itself(house: House) -> None:
     while house.lane.last_served() is None:
         assert time.monotonic() < deadline, house.retrainer.rounds.all()
         time.sleep(0.2)
-    assert open_version(house.versions.path(2)).task.labels == house.versions.card(2).labels
+    assert open_network(house.versions.path(2)).task.labels == house.versions.card(2).labels

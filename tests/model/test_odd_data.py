@@ -20,16 +20,16 @@ from feedback.records import Answer, Example, Visitor, input_hash
 from feedback.store import Store
 from feedback.training_set import accepted, freeze, read_snapshot
 from feedback.words import Words
-from model.answering import open_version
-from model.data import load_seed
+from model.answering import open_network
+from model.data import network_seed
 from model.gate import Slice, run_gate
 from model.house import open_house
 from model.job import Job
 from model.making import run_job
+from model.network_task import NetworkTask, network_type
 from model.paired import paired_counts
 from model.progress import Progress
 from model.serve import Predictor
-from model.task import Task, task_type
 from model.versions import Versions
 from tests.conftest import ROOT
 from tests.model.conftest import FRUITS
@@ -46,7 +46,7 @@ def test_a_retraining_without_anything_new_is_refused(text_demo: Demo, tmp_path:
     """Every accepted item is a text of the seed's held-out parts, or of a label that left: words and figures, no directory."""
     run_job(Job(str(text_demo.path), str(tmp_path / "v1")), text_demo, QUIET)
 
-    _, seed = load_seed(text_demo)
+    _, seed = network_seed(text_demo)
     held = [replace(e, correction_id=f"c{i}") for i, e in enumerate((*seed.test, *seed.validation))]
     gone = [Example(f"old {i}", {"label": "left"}, 1, f"g{i}", "u", input_hash(f"old {i}")) for i in range(5)]
     (tmp_path / "snapshots").mkdir()
@@ -72,7 +72,7 @@ def test_a_seed_of_one_label(make_demo: Callable[..., Demo], tmp_path: Path, tas
         assert not list(tmp_path.glob("*v"))
         return
     assert run_job(job, demo, QUIET).verdict == "first"
-    (answer,) = open_version(tmp_path / "v").answer(["buy 99 plum"], [{}])
+    (answer,) = open_network(tmp_path / "v").answer(["buy 99 plum"], [{}])
     said = [answer.output] if "label" in answer.output else answer.output["spans"]
     assert {one["label"] for one in said} <= {"fruit"}
 
@@ -114,7 +114,7 @@ def test_ten_thousand_characters_from_the_question_to_the_gate(kind: str, reques
     run_job(Job(str(demo.path), str(home.runs / "v1")), demo, QUIET)
     versions = Versions(home.directory)
     versions.adopt(home.runs / "v1")
-    short, roomy = (task_type(demo.task)(demo.labels, limit) for limit in (2_000, 20_000))
+    short, roomy = (network_type(demo.task)(demo.labels, limit) for limit in (2_000, 20_000))
     with Store(home.directory) as store:
         experiments = Experiments(store)
         experiments.begin(1, "test")
@@ -140,12 +140,12 @@ def test_ten_thousand_characters_from_the_question_to_the_gate(kind: str, reques
     card = run_job(job, demo, QUIET)
     assert card.gate is not None
     assert card.gate["scores"]["feedback"]["items"] == len(frozen.gate)
-    windows = len(roomy.encode(open_version(tmp_path / "v2").model.tokenizer, frozen.train[:1]))
+    windows = len(roomy.encode(open_network(tmp_path / "v2").model.tokenizer, frozen.train[:1]))
     assert windows > 3
     assert card.training["tokens"] > 10_000 / 5
 
 
-def _desk(store: Store, versions: Versions, experiments: Experiments, task: Task) -> Desk:
+def _desk(store: Store, versions: Versions, experiments: Experiments, task: NetworkTask) -> Desk:
     return Desk(store, Predictor(versions, task=task), experiments, Agreement(2))
 
 
@@ -166,7 +166,7 @@ def _desk(store: Store, versions: Versions, experiments: Experiments, task: Task
 )
 def test_an_answer_with_a_label_that_left_is_wrong(name: str, truth: list[Any], gone: Any, kept: list[Any]) -> None:
     """Score, paired counts and gate: by hand. For labels 1 right, 1 wrong; for spans 1 found, 1 missed and 1 too many (F1 .5)."""
-    task = task_type(name)(("a", "b"))
+    task = network_type(name)(("a", "b"))
     champion, candidate = [gone, truth[1]] if name == "text_classification" else [gone, kept[1]], kept
     if name == "token_classification":
         champion = [gone, {"spans": []}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from transformers import (
 
 from model import packed_attention
 from model.batches import model_inputs
-from model.learners import packed_loss, weighted_loss
+from model.learners import cross_entropies, packed_loss, weighted_loss
 from model.packed import Packed, why_plain
 from model.packed_attention import Attention, block_attention, padded_attention
 from model.packing import Feature, filled, pack, shape_of
@@ -29,17 +30,20 @@ SIZES: dict[str, Any] = {
 }  # fmt: skip
 UNEQUAL, EQUAL = (5, 9, 3, 9, 1), (6, 6, 6)
 WAYS: list[Any] = [pytest.param(padded_attention, id="padded"), pytest.param(block_attention, id="block")]
+HEADS = (3, 2)
+TWO_HEADS: Any = partial(BertForSequenceClassification)  # the same network, over features that carry a label a head
 KINDS: list[Any] = [
     pytest.param(BertForTokenClassification, id="tokens"),
     pytest.param(BertForSequenceClassification, id="texts"),
+    pytest.param(TWO_HEADS, id="heads"),
 ]
 
 
 def _made(kind: Any, lengths: tuple[int, ...], seed: int = 3) -> tuple[Any, list[Feature]]:
-    """A random network, loud enough that attention is far from even, and random features."""
+    """A random network, loud enough that attention is far from even, and random features; of heads one now and then is not told."""
     torch.manual_seed(seed)
-    network = kind(BertConfig(**SIZES))
-    features = []
+    network = kind(BertConfig(**{**SIZES, "num_labels": sum(HEADS)} if kind is TWO_HEADS else SIZES))
+    features: list[Feature] = []
     for length in lengths:
         ids = torch.randint(1, 99, (length,)).tolist()
         labels = [(-100, 0, 1, 2)[int(n)] for n in torch.randint(0, 4, (length,))]
@@ -51,6 +55,9 @@ def _made(kind: Any, lengths: tuple[int, ...], seed: int = 3) -> tuple[Any, list
                 "weight": float(torch.rand(())) + 0.1,
             }
         )
+        if kind is TWO_HEADS:
+            known = length % 4 != 1  # the texts of 5, 9 and 1 tokens tell their first head alone
+            features[-1] |= {"labels": (whole, HEADS[0] + length % 2 if not known else -100), "heads": HEADS}
     return network, features
 
 
@@ -93,6 +100,14 @@ def test_logits_and_gradients_equal_the_plain_networks(kind: Any, attend: Attent
     assert set(found) == set(wanted)
     for name, gradient in wanted.items():
         torch.testing.assert_close(found[name], gradient, atol=2e-5 * float(gradient.abs().max()) + 1e-6, rtol=0, msg=name)
+
+
+def test_the_loss_of_heads_is_the_sum_of_their_cross_entropies() -> None:
+    """By its definition (minus the log of the softmax over the head's own columns), over the heads whose label is known."""
+    logits = torch.randn(3, 5, generator=torch.Generator().manual_seed(1))
+    found = cross_entropies(logits, torch.tensor([[2, 3], [0, -100], [-100, 4]]), HEADS)
+    topic, mood = logits[:, :3].log_softmax(dim=1), logits[:, 3:].log_softmax(dim=1)
+    torch.testing.assert_close(found, torch.stack([-topic[0, 2] - mood[0, 0], -topic[1, 0], -mood[2, 1]]))
 
 
 @pytest.mark.parametrize("attend", WAYS)

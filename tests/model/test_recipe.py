@@ -10,10 +10,10 @@ import torch
 
 from feedback.demo import Demo
 from feedback.errors import BadInput
-from model.answering import open_version
+from model.answering import open_network
 from model.base import begin, resume
 from model.card import Card, read_card
-from model.data import load_seed
+from model.data import network_seed
 from model.job import Job
 from model.lineage import carries_erased, clean_parent
 from model.making import run_job
@@ -36,7 +36,7 @@ def again(demo: Demo, directory: Path, name: str, snapshot: Path, **more: object
 
 def weights(directory: Path) -> torch.Tensor:
     """Return all weights of a version in one row."""
-    return torch.cat([p.detach().float().flatten() for p in open_version(directory).model.network.parameters()])
+    return torch.cat([p.detach().float().flatten() for p in open_network(directory).model.network.parameters()])
 
 
 def test_a_candidate_from_the_base_owes_its_parent_nothing(text_demo: Demo, tmp_path: Path) -> None:
@@ -98,11 +98,11 @@ def test_a_label_that_left_takes_its_rows_along_and_no_others(
 ) -> None:
     """A parent with three labels goes on with two: the rows of the two, and of O, are what they were."""
     demo: Demo = request.getfixturevalue(f"{kind}_demo")
-    wide, _ = load_seed(demo, labels=("fruit", "other", "tool"))
+    wide, _ = network_seed(demo, labels=("fruit", "other", "tool"))
     model = begin(wide, str(tiny_base), 1)
     for part in model:
         part.save_pretrained(tmp_path / "wide")
-    task, _ = load_seed(demo)
+    task, _ = network_seed(demo)
     parent = Card(1, task.name, wide.labels)
     rename = renamed(task, parent)
     assert rename == {"other": ""}

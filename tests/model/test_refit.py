@@ -12,13 +12,14 @@ from safetensors.numpy import load_file
 from feedback.demo import Demo
 from feedback.records import Example, input_hash
 from feedback.training_set import freeze
-from model.answering import open_version
+from model.answering import open_network
 from model.card import Card
 from model.held import Held
 from model.job import Job
 from model.making import run_job
+from model.network_task import network_task
+from model.parts import Parts
 from model.progress import Progress
-from model.recipe import Parts
 from model.refit import refit
 from model.sharing import HEAD
 
@@ -65,7 +66,7 @@ def test_the_version_answers_as_the_gate_saw_it(seeded: Job, text_demo: Demo, tm
     """What is written answers the sealed test as the card says: the gate judged the very model that serves."""
     card = done(seeded, text_demo, tmp_path / "out")
     task, seed, _ = Held().data(text_demo)
-    answers = open_version(tmp_path / "out").answer([e.input for e in seed.test], [{}] * len(seed.test))
+    answers = open_network(tmp_path / "out").answer([e.input for e in seed.test], [{}] * len(seed.test))
     scores = task.score([e.output for e in seed.test], [a.output for a in answers])
     assert scores["main"] == pytest.approx(card.scores["test"]["main"])
 
@@ -74,7 +75,8 @@ def test_the_better_of_parent_and_base_is_taken(seeded: Job, text_demo: Demo) ->
     """Where one of the two networks tells nothing of a text, the head on the other is taken."""
     assert seeded.parent
     held = Held()
-    task, seed, _ = held.data(text_demo)
+    bound, seed, _ = held.data(text_demo)
+    task = network_task(bound, "this")
     parent, base = held.sources(task, Path(seeded.parent), {}, text_demo)
     assert (parent.start is not None, base.start is None) == (True, True)
     parts = Parts(seed.train, [*seed.validation, *seed.test, *seed.train[:20]], [], [])
@@ -104,7 +106,8 @@ def test_spans_have_no_head_to_beat(span_demo: Demo, tmp_path: Path) -> None:
     seed = tmp_path / "versions" / "v0001"
     run_job(Job(demo=str(span_demo.path), out=str(seed), method="full"), span_demo, Progress(None))
     held = Held()
-    task, data, _ = held.data(span_demo)
+    bound, data, _ = held.data(span_demo)
+    task = network_task(bound, "this")
     assert len(held.sources(task, seed, {}, span_demo)) == 1
     items = [replace(e, correction_id=f"c{i}", contributor=f"u{i}") for i, e in enumerate(data.train[:40])]
     (tmp_path / "s").mkdir()
@@ -117,7 +120,7 @@ def test_spans_have_no_head_to_beat(span_demo: Demo, tmp_path: Path) -> None:
     assert card.gate is not None
     assert "head" not in {check["name"] for check in card.gate["checks"]}
     texts = [e.input for e in data.test]
-    answers = open_version(tmp_path / "out").answer(texts, [{}] * len(texts))
+    answers = open_network(tmp_path / "out").answer(texts, [{}] * len(texts))
     assert task.score([e.output for e in data.test], [a.output for a in answers])["main"] == pytest.approx(
         card.scores["test"]["main"]
     )

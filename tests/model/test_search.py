@@ -23,13 +23,14 @@ from feedback.demo import Demo, SearchSettings, load_demo
 from feedback.errors import BadInput, Busy
 from model.answering import Answerer
 from model.base import Model
-from model.data import load_seed
+from model.data import network_seed
 from model.descent import TrainingFailed
 from model.job import Job
 from model.making import run_job
 from model.paired import Paired
+from model.parts import Parts, parts_of
 from model.progress import Progress
-from model.recipe import Parts, parts_of, settings_of, train_seed
+from model.recipe import settings_of, train_seed
 from model.search import main, search
 from model.settings_file import as_toml, read_settings, write_settings
 from model.trials import LEAST, OutOfTime, Trials, Watch, compared, items_of
@@ -47,7 +48,7 @@ def _trials(out: Path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("enough", [True, False])
 def test_nothing_of_the_gate_is_searched_on(span_demo: Demo, enough: bool) -> None:
     """No item that trials or the last comparison learn or judge is in the gate's parts or the sealed test; no judge is a learner."""
-    task, seed = load_seed(span_demo)
+    task, seed = network_seed(span_demo)
     if enough:  # more validation items than the demo has
         more = [replace(e, input_hash=f"{i:08x}00000000{i:048x}") for i, e in enumerate(seed.train[:LEAST])]
         seed = replace(seed, validation=[*seed.validation, *more])
@@ -69,7 +70,7 @@ def test_nothing_of_the_gate_is_searched_on(span_demo: Demo, enough: bool) -> No
 @pytest.mark.parametrize("method", ["full", "top", "lora"])
 def test_looking_on_changes_nothing_and_sees_the_truth(text_demo: Demo, method: str) -> None:
     """A judged training ends in the weights of an unjudged one, and what a rung sees is what the network of that moment answers."""
-    task, seed = load_seed(text_demo)
+    task, seed = network_seed(text_demo)
     parts = Parts(seed.train, [], [], [])
     settings = settings_of(text_demo, Job("", "", method=method))
     seen: list[float] = []

@@ -15,7 +15,7 @@ from feedback.errors import BadDemo, BadInput
 from feedback.records import Example
 from model.answering import joined
 from model.batches import OVERLAP, WINDOW, tokenize, windows, words_of
-from model.task import Task, task_type
+from model.network_task import NetworkTask, network_type
 from model.tasks.bio import decode_bio, label_words
 from model.tasks.text import UNKNOWN_NOTE
 
@@ -31,9 +31,9 @@ TEXTS = [
 
 
 @pytest.fixture
-def task() -> Task:
+def task() -> NetworkTask:
     """Spans of two labels."""
-    return task_type("token_classification")(("Disease", "Gene"))
+    return network_type("token_classification")(("Disease", "Gene"))
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -47,7 +47,7 @@ def test_words_lie_where_they_are_in_the_text(tokenizer: Any, text: str) -> None
     assert covered >= {i for i, char in enumerate(text) if char.isalnum() and char.isascii()}
 
 
-def test_a_span_in_mixed_text_is_found_at_its_code_points(task: Task, tokenizer: Any) -> None:
+def test_a_span_in_mixed_text_is_found_at_its_code_points(task: NetworkTask, tokenizer: Any) -> None:
     """After an emoji and combining characters a span keeps its place: `encode` then `decode` gives it back."""
     text = "😀😀 e\u0301\u0301 日本: asthma\n"
     span = {"start": text.index("asthma"), "end": text.index("asthma") + 6, "label": "Disease"}
@@ -89,7 +89,7 @@ def _may_follow(before: int, after: int) -> bool:
     return after in (0, 1, 3) or before in (after, after - 1)
 
 
-def test_threshold_and_temperature_apply_at_decoding(task: Task, tokenizer: Any) -> None:
+def test_threshold_and_temperature_apply_at_decoding(task: NetworkTask, tokenizer: Any) -> None:
     """A span below the threshold is left out; a higher temperature lowers its confidence."""
     text, encodings = "flu", tokenize(tokenizer, ["flu"])
     logits = [np.array([[0.0, 2.0, 0.0, 0.0, 0.0]])]
@@ -102,7 +102,7 @@ def test_threshold_and_temperature_apply_at_decoding(task: Task, tokenizer: Any)
     assert sure.output["spans"][0]["confidence"] == pytest.approx(expected, abs=1e-4)
 
 
-def test_unreadable_script_is_said(task: Task, tokenizer: Any) -> None:
+def test_unreadable_script_is_said(task: NetworkTask, tokenizer: Any) -> None:
     """A text whose words are mostly [UNK] carries a note; a readable one does not."""
     texts = ["患者感到非常糟糕", "the patient has flu"]
     encodings = tokenize(tokenizer, texts)
@@ -124,13 +124,13 @@ def test_unreadable_script_is_said(task: Task, tokenizer: Any) -> None:
         {"start": 0, "end": 2},
     ],
 )
-def test_bad_spans_are_refused(task: Task, span: dict[str, Any]) -> None:
+def test_bad_spans_are_refused(task: NetworkTask, span: dict[str, Any]) -> None:
     """Empty, out of range, unknown label, bool for int, extra or missing keys: each is refused with the span shown."""
     with pytest.raises(BadInput, match="span"):
         task.check_output("some text", {"spans": [span]})
 
 
-def test_overlap_is_refused_and_touching_is_not(task: Task) -> None:
+def test_overlap_is_refused_and_touching_is_not(task: NetworkTask) -> None:
     """Two spans may touch, not overlap; they come back sorted."""
     left, right = {"start": 0, "end": 4, "label": "Gene"}, {"start": 4, "end": 9, "label": "Gene"}
     assert task.check_output("some text", {"spans": [right, left]}) == {"spans": [left, right]}
@@ -138,7 +138,7 @@ def test_overlap_is_refused_and_touching_is_not(task: Task) -> None:
         task.check_output("some text", {"spans": [left, {**right, "start": 3}]})
 
 
-def test_scores_agree_with_seqeval(task: Task) -> None:
+def test_scores_agree_with_seqeval(task: NetworkTask) -> None:
     """Precision, recall and F1 equal seqeval's strict IOB2 on 50 random corpora."""
     rng = random.Random(5)
     for _ in range(50):
@@ -176,7 +176,7 @@ def test_words_take_the_label_of_the_span_they_touch() -> None:
     assert label_words(words, spans) == ["O", "B-X", "I-X", "B-X"]
 
 
-def test_foreign_tags_are_understood(task: Task, tokenizer: Any) -> None:
+def test_foreign_tags_are_understood(task: NetworkTask, tokenizer: Any) -> None:
     """A checkpoint with I- tags alone, other names and a label too many is read in our labels."""
     outputs = {0: "O", 1: "I-DIS", 2: "I-GEN", 3: "I-LOC"}
     rename = {"DIS": "Disease", "GEN": "Gene", "LOC": ""}
@@ -187,7 +187,7 @@ def test_foreign_tags_are_understood(task: Task, tokenizer: Any) -> None:
     assert task.check_output("lung cancer Rome", answer.output) == {"spans": [{"start": 0, "end": 11, "label": "Disease"}]}
 
 
-def test_unknown_foreign_labels_are_explained(task: Task) -> None:
+def test_unknown_foreign_labels_are_explained(task: NetworkTask) -> None:
     """A checkpoint with LABEL_0 names is refused with what to write in the TOML, and read once that is written."""
     with pytest.raises(BadDemo, match=r"LABEL_1.*rename"):
         task.sources({0: "O", 1: "LABEL_1"}, {})

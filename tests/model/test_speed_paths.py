@@ -18,20 +18,22 @@ from feedback.demo import Demo
 from model.base import Model, begin, output_layer
 from model.batches import budget_batches
 from model.card import read_card
-from model.data import load_seed
+from model.data import network_seed
 from model.descent import Descended, Learner, TrainingFailed, descend
 from model.job import Job
 from model.learners import lean, plain
 from model.making import run_job
 from model.methods import FitSettings, Fitted, autocast, fit
 from model.progress import Progress
+from tests.model.test_heads import LABELS, NAME
+from tests.model.test_heads import rows as two_headed
 
 SETTINGS = FitSettings(epochs=1, learning_rate=1e-3, device="cpu", threads=1)
 
 
 def _fitted(demo: Demo, settings: FitSettings, network: Any = None, say: Callable[[str], None] = print) -> tuple[Fitted, Any]:
     """Train on the demo's first 40 sentences; return what it took and the network."""
-    task, seed = load_seed(demo)
+    task, seed = network_seed(demo)
     model = begin(task, demo.base, 1)
     model = model if network is None else Model(network, model.tokenizer)
     return fit(model, task.encode(model.tokenizer, seed.train[:40]), settings, say=say), model.network
@@ -41,14 +43,21 @@ def _weights(network: Any) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for _, p in sorted(network.named_parameters())])
 
 
+@pytest.fixture
+def heads_demo(make_demo: Callable[..., Demo]) -> Demo:
+    """Two heads; every fifth text tells the first alone."""
+    told = [{**row, "labels": {"kind": row["labels"]["kind"]}} if i % 5 == 0 else row for i, row in enumerate(two_headed())]
+    return make_demo(NAME, told, labels=LABELS)
+
+
 @pytest.mark.parametrize("method", ["full", "top"])
-@pytest.mark.parametrize("which", ["span_demo", "text_demo"])
+@pytest.mark.parametrize("which", ["span_demo", "text_demo", "heads_demo"])
 def test_both_paths_end_in_the_same_weights(
     which: str, method: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same steps from the same weights, once lean and once plain, end within rounding of each other, far from the start."""
     demo, settings = request.getfixturevalue(which), SETTINGS._replace(method=method)
-    task, _ = load_seed(demo)
+    task, _ = network_seed(demo)
     start = _weights(begin(task, demo.base, 1).network)
     took, network = _fitted(demo, settings)
     assert took.path == "lean"
@@ -67,7 +76,7 @@ def test_both_paths_end_in_the_same_weights(
 
 def test_frozen_embeddings_stay_and_open_ones_learn(span_demo: Demo) -> None:
     """`full` leaves words, positions and their norm as they are; with freeze_embeddings off they move."""
-    task, _ = load_seed(span_demo)
+    task, _ = network_seed(span_demo)
     start = _weights(begin(task, span_demo.base, 1).network.bert.embeddings)
     assert torch.equal(_weights(_fitted(span_demo, SETTINGS)[1].bert.embeddings), start)
     embeddings = _fitted(span_demo, SETTINGS._replace(freeze_embeddings=False))[1].bert.embeddings
@@ -115,7 +124,7 @@ class Narrow:
 
 
 def _descended(demo: Demo, room: int, way: str, said: list[str]) -> tuple[Descended, torch.Tensor, list[int]]:
-    task, seed = load_seed(demo)
+    task, seed = network_seed(demo)
     network, tokenizer = begin(task, demo.base, 1)
     network.eval()
     features = task.encode(tokenizer, seed.train[:40])
@@ -179,7 +188,7 @@ def test_memory_that_runs_out_is_on_the_card_and_in_the_progress(
 
 def test_an_ended_training_gives_the_weights_back(span_demo: Demo) -> None:
     """A cancelled training leaves a whole network: no weight is a view of another, and it answers."""
-    task, seed = load_seed(span_demo)
+    task, seed = network_seed(span_demo)
     network, tokenizer = begin(task, span_demo.base, 1)
 
     def stop(done: int, total: int, loss: float | None) -> None:
@@ -229,7 +238,7 @@ def test_flops_and_mfu_by_hand() -> None:
 
 def test_the_gpu_benchmarks_loops_run(span_demo: Demo) -> None:
     """On the CPU, with tiny sizes, all four loops run, count their steps and give a rate: what can be tried without a GPU."""
-    task, seed = load_seed(span_demo)
+    task, seed = network_seed(span_demo)
     tokenizer = begin(task, span_demo.base, 1).tokenizer
     features = task.encode(tokenizer, seed.train[:24])
     settings = FitSettings(epochs=1, batch_size=8, device="cpu")

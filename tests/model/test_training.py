@@ -21,17 +21,18 @@ from feedback.demo import Demo
 from feedback.errors import BadDemo, BadInput
 from feedback.records import Example, input_hash
 from feedback.training_set import Snapshot, freeze, read_snapshot
-from model.answering import Answerer, answer_all, open_version
+from model.answering import Answerer, answer_all, open_network
 from model.base import Model, begin, resume
 from model.batches import logits_of, model_inputs, tokenize
 from model.card import read_card
-from model.data import load_seed
+from model.data import network_seed
 from model.job import Job
 from model.layers import cached_states, upper_logits
 from model.making import run_job
 from model.methods import FitSettings, TrainingFailed, autocast, device_of, fit, weighted_loss
+from model.parts import parts_of, second_place
 from model.progress import Progress
-from model.recipe import interpolated, parts_of, second_place
+from model.recipe import interpolated
 
 QUIET = Progress(None)
 
@@ -84,14 +85,14 @@ def test_a_version_loads_in_plain_transformers(text_demo: Demo, tmp_path: Path) 
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "v")
     texts = ["buy one apple", "a saw and a hammer, please"]
     plain = [network(**tokenizer(text, return_tensors="pt")).logits[0].detach().numpy() for text in texts]
-    _, ours = open_version(tmp_path / "v", dtype=torch.float32).logits(texts)
+    _, ours = open_network(tmp_path / "v", dtype=torch.float32).logits(texts)
     np.testing.assert_allclose(ours, plain, atol=1e-5)
     assert network.config.id2label == {0: "fruit", 1: "tool"}
 
 
 def test_a_new_text_model_begins_with_the_mean(text_demo: Demo, tiny_base: Path) -> None:
     """What reaches the classifier of a new text model points where the mean of the base's states does."""
-    task, _ = load_seed(text_demo)
+    task, _ = network_seed(text_demo)
     model = begin(task, str(tiny_base), 1)
     inputs = model_inputs([[101, 5, 6, 7, 102], [101, 9, 102]], 0, torch.device("cpu"))
     with torch.no_grad():
@@ -105,7 +106,7 @@ def test_a_new_text_model_begins_with_the_mean(text_demo: Demo, tiny_base: Path)
 
 def test_top_layers_on_cached_states_equal_the_whole_network(span_demo: Demo, tiny_base: Path) -> None:
     """Logits from cached states equal those of the full pass, padding or not (half precision: 1e-2)."""
-    task, seed = load_seed(span_demo)
+    task, seed = network_seed(span_demo)
     model = begin(task, str(tiny_base), 1)
     network = model.network.eval()
     rows = [feature["input_ids"] for feature in task.encode(model.tokenizer, seed.train[:5])] + [[101, 7, 102]]
@@ -118,7 +119,7 @@ def test_top_layers_on_cached_states_equal_the_whole_network(span_demo: Demo, ti
 
 def test_the_same_seed_gives_the_same_weights(text_demo: Demo, tiny_base: Path) -> None:
     """Two trainings with one seed end in equal weights; another seed ends elsewhere."""
-    task, seed = load_seed(text_demo)
+    task, seed = network_seed(text_demo)
 
     def weights(number: int) -> torch.Tensor:
         model = begin(task, str(tiny_base), number)
@@ -146,7 +147,7 @@ def test_weights_of_examples_weigh_in_the_loss() -> None:
 
 def test_a_loss_that_is_no_number_ends_in_words(text_demo: Demo, tiny_base: Path) -> None:
     """A learning rate far too high is said, with the rate, instead of saving rubbish."""
-    task, seed = load_seed(text_demo)
+    task, seed = network_seed(text_demo)
     model = begin(task, str(tiny_base), 1)
     with torch.no_grad():
         model.network.classifier.weight.fill_(float("nan"))
@@ -173,7 +174,7 @@ def test_interpolation_lies_between() -> None:
 
 def test_parts_share_no_text(text_demo: Demo, tmp_path: Path) -> None:
     """No text is in two of training, choosing and gate; nothing of the sealed test is in any; corrections replace seed items."""
-    task, seed = load_seed(text_demo)
+    task, seed = network_seed(text_demo)
     known = [
         replace(e, output={"label": "tool"}, correction_id="c", weight=0.9) for e in (*seed.train, *seed.test, *seed.validation)
     ]
@@ -216,7 +217,7 @@ def test_a_retraining_starts_from_its_parent_and_is_gated(text_demo: Demo, tmp_p
 def test_a_new_label_grows_the_head(text_demo: Demo, tmp_path: Path) -> None:
     """A parent that knows two labels goes on with three: old rows are kept, the new one starts small."""
     run_job(_seed_job(text_demo, tmp_path / "v1"), text_demo, QUIET)
-    wider, _ = load_seed(text_demo, labels=("fruit", "other", "tool"))
+    wider, _ = network_seed(text_demo, labels=("fruit", "other", "tool"))
     old = AutoModelForSequenceClassification.from_pretrained(tmp_path / "v1").classifier.weight
     grown = resume(wider, str(tmp_path / "v1"), {}, 1).network
     assert torch.equal(grown.classifier.weight[[0, 2]], old)
@@ -234,7 +235,7 @@ def test_foreign_architectures_are_served_and_refused_in_words(span_demo: Demo, 
     RobertaForTokenClassification(config).save_pretrained(tmp_path / "foreign")
     tokenizer.save_pretrained(tmp_path / "foreign")
     demo = span_demo.model_copy(update={"rename": {"FRU": "fruit", "TOO": "tool"}})
-    task, seed = load_seed(demo)
+    task, seed = network_seed(demo)
     long = "an apple and a saw " * 40  # longer than its 59 positions: windows follow the network's limit
     answers = answer_all(task, tmp_path / "foreign", [seed.train[0].input, long], {}, demo.rename)
     assert all(
@@ -242,7 +243,7 @@ def test_foreign_architectures_are_served_and_refused_in_words(span_demo: Demo, 
     )
     card = run_job(_seed_job(demo, tmp_path / "added", kind="added", number=3, candidate=str(tmp_path / "foreign")), demo, QUIET)
     assert (card.kind, card.rename, card.number) == ("added", demo.rename, 3)
-    assert open_version(tmp_path / "added").answer([long], [{}])[0] == answers[1]
+    assert open_network(tmp_path / "added").answer([long], [{}])[0] == answers[1]
     with pytest.raises(BadDemo, match="top"):
         fit(
             resume(task, str(tmp_path / "foreign"), demo.rename, 1),
@@ -268,7 +269,7 @@ def test_what_cannot_be_added_is_refused(span_demo: Demo, text_demo: Demo, tmp_p
 
 def test_long_texts_are_read_to_the_end(span_demo: Demo, tiny_base: Path) -> None:
     """The logits of a 10,000-character text cover every token, and the middle of one window equals the window alone."""
-    task, _ = load_seed(span_demo)
+    task, _ = network_seed(span_demo)
     model = begin(task, str(tiny_base), 1)
     text = "the saw meets an apple. " * 420
     (encoded,) = tokenize(model.tokenizer, [text])
@@ -281,7 +282,7 @@ def test_long_texts_are_read_to_the_end(span_demo: Demo, tiny_base: Path) -> Non
 
 def test_batches_answer_like_single_texts(span_demo: Demo, tiny_base: Path) -> None:
     """Padding and order change nothing: a mixed batch gives each text the answer it gets alone."""
-    task, seed = load_seed(span_demo)
+    task, seed = network_seed(span_demo)
     answerer = Answerer(task, Model(*begin(task, str(tiny_base), 1)))
     answerer.model.network.eval()
     texts = [e.input for e in seed.train[:20]] + ["saw", "an apple " * 400, "\u200b"]
