@@ -23,19 +23,34 @@ from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi_offline import FastAPIOffline
 
+import analysis.monitor_panel
 import analysis.panel
+import analysis.quality_panel
 import analysis.routes
 import feedback.conditions_panel
 import feedback.contributors_panel
 import feedback.exchange_panel
+import feedback.handed_over_panel
 import feedback.panel
 import feedback.review_panel
 import feedback.routes
 import model.panel
 import model.routes
+from analysis.monitoring import Monitor, open_monitor
+from analysis.quality_watch import QualityWatch
 from analysis.reader import Reader
 from analysis.replaying import Replayer
-from feedback import condition_routes, health, identity, log_lines, login, metrics_routes, problems
+from feedback import (
+    condition_routes,
+    health,
+    identity,
+    learned_routes,
+    log_lines,
+    login,
+    metrics_routes,
+    problems,
+    warning_routes,
+)
 from feedback.autopilot import Autopilot
 from feedback.client import home_of
 from feedback.contributors_panel import Room
@@ -46,11 +61,13 @@ from feedback.errors import AmendError, Unauthorised
 from feedback.experiment_routes import declare, perform
 from feedback.home import write_atomically
 from feedback.identity import visitor_of
+from feedback.learned import Learned
 from feedback.request_log import RequestLog
 from feedback.staff import OWNER
 from feedback.stopping import Server
-from feedback.words import LANGUAGES, Words
+from feedback.words import LANGUAGES, Words, label_words
 from model.house import House, open_house
+from model.versions import public_facts
 
 HERE = Path(__file__).resolve().parent
 WORDS = [HERE / room / "words.toml" for room in ("feedback", "model", "analysis")]
@@ -64,12 +81,22 @@ def create_app(house: House) -> FastAPI:
     pilot = Autopilot(house.experiments, reader.shippable)
     people = Room(house.room.contributors, house.room.blocking, house.room.alarms, house.room.acceptances, house.room.trust)
 
+    monitor = _monitor(house) if demo.feed.enabled else None
+
+    quality = QualityWatch(frame, lambda: house.experiments.champion, house.drift.now if house.drift else None)
+    for name, probe in quality.probes().items():
+        house.conditions.add(name, probe)
+
     @contextlib.asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
         house.begin()
+        if monitor:
+            monitor.begin()
         if demo.experiment.promote == "automatic":
             pilot.begin()
         yield
+        if monitor:
+            await run_in_threadpool(monitor.close)
         await run_in_threadpool(pilot.close)
         await run_in_threadpool(house.close)
 
@@ -89,19 +116,34 @@ def create_app(house: House) -> FastAPI:
     )  # fmt: skip
     app.include_router(metrics_routes.router(house.meter.registry, demo.server.metrics_from))
     app.include_router(condition_routes.router(house.conditions, words))
+    learned = Learned(house.store, house.home, partial(public_facts, house.versions), lambda: house.experiments.champion)
+    app.include_router(learned_routes.router(learned, demo, words))
     for router in house.room.routers(house.predictor.task.widget):
         app.include_router(router)
     app.include_router(model.routes.router(house.retrainer, house.experiments, house.versions, house.cleaner, house.lane))
     app.include_router(analysis.routes.router(reader, feedback.routes.staff))
+    if monitor:
+        app.include_router(warning_routes.router(monitor.warnings, words))
     app.include_router(login.router(house.staff, house.limits, words, identity.login_cookie(demo.name), demo.server.embed))
     problems.unknown_api(app)
     for language in reversed(LANGUAGES):  # longer paths first: "/" would swallow "/zh"
         path = LANGUAGE_PATHS[language]
         _mount(
-            app, _studio(house, language, reader, people), f"{path}/studio", lambda request: visitor_of(request).staff, language
+            app,
+            _studio(house, language, reader, quality, people, monitor),
+            f"{path}/studio",
+            lambda request: visitor_of(request).staff,
+            language,
         )
         _mount(app, _public(house, language), path or "/", None, language)
     return app
+
+
+def _monitor(house: House) -> Monitor:
+    return open_monitor(
+        house.demo, house.store, house.room.feeds, lambda: house.predictor.task.labels, house.predictor.task.widget,
+        house.predictor.answers, house.words, house.webhook.tell, house.conditions,
+    )  # fmt: skip
 
 
 def _public(house: House, language: str) -> gr.Blocks:
@@ -117,13 +159,19 @@ def _public(house: House, language: str) -> gr.Blocks:
         language=language,
         visitor_of=visitor_of,
         other_language_url=f"{LANGUAGE_PATHS[other]}/?lang={other}",
+        form=house.predictor.task.form,
+        present=house.predictor.task.present,
+        names=house.predictor.task.catalogue.titles(),
     )
     return page
 
 
-def _studio(house: House, language: str, reader: Reader, people: Room) -> gr.Blocks:
+def _studio(
+    house: House, language: str, reader: Reader, quality: QualityWatch, people: Room, monitor: Monitor | None
+) -> gr.Blocks:
     say = house.words.speaker(language)
     task = house.predictor.task
+    names = task.catalogue.titles()
     blocks: gr.Blocks
     with gr.Blocks(title=say("studio.title"), analytics_enabled=False) as blocks:
         up = "../" * (LANGUAGE_PATHS[language].count("/") + 1)
@@ -143,7 +191,11 @@ def _studio(house: House, language: str, reader: Reader, people: Room) -> gr.Blo
                 words=house.words,
                 language=language,
                 reviewer_of=_staff,
+                names=names,
             )
+        if task.hands_over:
+            with gr.Tab(say("studio.questions")):
+                feedback.handed_over_panel.build(house.room.handed_over, house.words, language, visitor_of, task.catalogue.titles)
         with gr.Tab(say("studio.contributors")):
             feedback.contributors_panel.build(
                 people,
@@ -153,11 +205,19 @@ def _studio(house: House, language: str, reader: Reader, people: Room) -> gr.Blo
                 words=house.words,
                 language=language,
                 staff_of=_staff,
+                names=names,
             )
         with gr.Tab(say("studio.data")):
             feedback.exchange_panel.build(
-                house.room, house.demo, widget=task.widget, labels=task.labels, words=house.words, language=language, staff_of=_staff
+                house.room, house.demo, widget=task.widget, labels=task.labels, words=house.words, language=language, staff_of=_staff,
+                names=names,
             )  # fmt: skip
+        if monitor:
+            with gr.Tab(say("studio.monitor")):
+                analysis.monitor_panel.build(
+                    say, monitor, house.desk, tuple(task.labels), house.demo.label_names, language=language,
+                    told=partial(house.words.error, language), visitor_of=visitor_of, author_of=_staff,
+                )  # fmt: skip
         with gr.Tab(say("studio.experiments")):
             analysis.panel.build(
                 say,
@@ -170,10 +230,12 @@ def _studio(house: House, language: str, reader: Reader, people: Room) -> gr.Blo
                 author_of=_staff,
                 language=language,
             )
+        with gr.Tab(say("studio.quality")):
+            analysis.quality_panel.build(say, quality, author_of=_staff)
         with gr.Tab(say("studio.models")):
             model.panel.build(
                 say, house.retrainer, house.experiments, house.versions, house.lane,
-                author_of=_staff, engines=house.predictor.engines,
+                author_of=_staff, engines=house.predictor.engines, names=partial(label_words, house.demo.label_names, language),
             )  # fmt: skip
     return blocks
 
@@ -182,7 +244,7 @@ def _staff(request: gr.Request) -> str:
     """Return who is logged in; the studio's mount lets nobody else through, and this asks again."""
     name = visitor_of(request).staff
     if name is None:
-        raise Unauthorised("your login has ended: log in again")
+        raise Unauthorised("your login has ended: log in again", code="login_ended")
     return name
 
 
@@ -216,6 +278,15 @@ def _opened(arguments: argparse.Namespace) -> House:
     return house
 
 
+def _created(house: House) -> FastAPI:
+    """Return the app; where the demo asks for what cannot be wired, let go of the house first."""
+    try:
+        return create_app(house)
+    except AmendError:
+        house.close()
+        raise
+
+
 def main(argv: list[str] | None = None) -> int:
     """Serve a demo until it is stopped; return the exit status."""
     parser = argparse.ArgumentParser(prog="python app.py", description=__doc__)
@@ -229,10 +300,11 @@ def main(argv: list[str] | None = None) -> int:
     log_lines.set_up(arguments.log_format)
     try:
         house = _opened(arguments)
+        app = _created(house)
     except AmendError as error:
         print(f"{error.title}: {error}", file=sys.stderr)
         return 1
-    Server(create_app(house), arguments.host, arguments.port).run()
+    Server(app, arguments.host, arguments.port).run()
     return 0
 
 

@@ -12,7 +12,7 @@ from feedback.declaring import MODES, RULES
 from feedback.errors import AmendError, BadInput
 from feedback.outcomes import COVARIATES, GUARDRAILS, SEGMENTS
 from feedback.records import CHAMPION, Experiment, Guardrail
-from feedback.words import Say
+from feedback.words import Say, told
 
 Declare = Callable[[Mapping[str, Any], str, bool], Experiment]
 """(declaration as the routes take it, author, whether it shall start at once) -> the experiment."""
@@ -81,9 +81,9 @@ class Form:
         try:
             made = declare(declaration(filled, self._t), author, bool(filled["start"]))
         except AmendError as error:  # the edge: a refusal becomes its words
-            gr.Warning(escape(error.detail))
+            gr.Warning(escape(told(error, self._t)), title=self._t("experiments.toast.warning"))
             return None
-        gr.Info(escape(self._t("experiments.done.declare", name=made.name)))
+        gr.Info(escape(self._t("experiments.done.declare", name=made.name)), title=self._t("experiments.toast.info"))
         return made.name
 
 

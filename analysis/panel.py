@@ -16,7 +16,7 @@ from analysis.reports import Reports
 from feedback.entrance import LANGUAGE_PATHS
 from feedback.errors import AmendError
 from feedback.records import Experiment
-from feedback.words import Say
+from feedback.words import Say, told
 
 Perform = Callable[[str, Mapping[str, Any], str], Experiment]
 """(name, what to do as the routes take it, author) -> the experiment in its new number."""
@@ -66,14 +66,14 @@ class Handlers:
         if not name:
             return reason
         if action in ("stop", "decide") and not reason:
-            gr.Warning(escape(self._t(f"experiments.needs_reason.{action}")))
+            gr.Warning(escape(self._t(f"experiments.needs_reason.{action}")), title=self._t("experiments.toast.warning"))
             return reason
         try:
             self._perform(name, {**_NOTHING, **what, "reason": reason}, author)
         except AmendError as error:  # the edge: a refusal becomes its words
-            gr.Warning(escape(told(error, self._t)))
+            gr.Warning(escape(told(error, self._t)), title=self._t("experiments.toast.warning"))
             return reason
-        gr.Info(escape(self._t(f"experiments.done.{action}")))
+        gr.Info(escape(self._t(f"experiments.done.{action}")), title=self._t("experiments.toast.info"))
         return ""
 
     def prove(self, name: str | None) -> str:
@@ -102,14 +102,6 @@ class Handlers:
 
 
 _NOTHING: dict[str, Any] = {"changes": {}, "shares": {}, "winner": "", "promote": False}
-
-
-def told(error: AmendError, t: Say) -> str:
-    """Return an error in the page's language where the catalogue has it, else its English words."""
-    try:
-        return t(f"error.{error.code}", **error.values) if error.code else error.detail
-    except KeyError:
-        return error.detail
 
 
 def links(name: str, t: Say, language: str) -> str:

@@ -77,7 +77,11 @@ class Reader:
         """
         experiment = self._get(name)
         if experiment.mode != "assigned":
-            raise Conflict(f"experiment {name!r} shows its variants side by side: nobody is assigned, so nothing can be shuffled")
+            raise Conflict(
+                f"experiment {name!r} shows its variants side by side: nobody is assigned, so nothing can be shuffled",
+                code="nothing_to_shuffle",
+                values={"name": name},
+            )
         metric = primary(experiment.primary_metric)
         users = metrics.users_of(self._frame, metrics.scope_of(self._frame, experiment), metric)
         return prove(

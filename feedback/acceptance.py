@@ -6,10 +6,11 @@ all who say otherwise. A person's verdict always outranks it.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from feedback.heads import told_by
 from feedback.records import Review, Verdict, new_id
 from feedback.store import Store
 
@@ -35,9 +36,13 @@ class Agreement:
         """Return correction id -> (verdict, reason) for every correction whose verdict is to change.
 
         A contributor counts once, with their newest opinion. Fewer than `agree` contributors leave everything pending,
-        and take back what was accepted while there were more (somebody withdrew).
+        and take back what was accepted while there were more (somebody withdrew). Outputs of several heads are judged head by
+        head: one is accepted where each head that it tells is.
         """
         newest = {opinion.contributor: opinion.output for opinion in opinions}
+        told = {output: heads for output in newest.values() if (heads := told_by(output)) is not None}
+        if told:
+            return self._by_head(opinions, newest, told)
         votes = Counter(newest.values())
         if not votes:
             return {}
@@ -52,6 +57,34 @@ class Agreement:
             elif len(newest) >= self.agree or opinion.verdict == "accept":
                 verdict = "undecided"
                 reason = f"{votes[opinion.output]} of {len(newest)} contributors say this ({rule})"
+            else:
+                continue
+            if opinion.verdict != verdict:
+                verdicts[opinion.correction_id] = (verdict, reason)
+        return verdicts
+
+    def _by_head(
+        self, opinions: Sequence[Opinion], newest: Mapping[str, str], told: Mapping[str, Mapping[str, str]]
+    ) -> dict[str, tuple[Verdict, str]]:
+        votes: dict[str, Counter[str]] = defaultdict(Counter)
+        for output in newest.values():
+            for head, label in told[output].items():
+                votes[head][label] += 1
+        leaders = {head: of_head.most_common(1)[0] for head, of_head in votes.items()}
+        believed = {
+            head: label for head, (label, most) in leaders.items() if most >= self.agree and most > votes[head].total() - most
+        }
+        verdicts: dict[str, tuple[Verdict, str]] = {}
+        for opinion in opinions:
+            mine = told_by(opinion.output) or {}
+            fewest = min((votes[head][label] for head, label in mine.items()), default=0)
+            rule = f"rule: at least {self.agree}, and a majority, of each head that is told"
+            if mine.items() <= believed.items() and opinion.output == newest[opinion.contributor]:
+                verdict: Verdict = "accept"
+                reason = f"{fewest} contributors or more say the same of {', '.join(sorted(mine))} ({rule})"
+            elif len(newest) >= self.agree or opinion.verdict == "accept":
+                verdict = "undecided"
+                reason = f"{fewest} of {len(newest)} contributors say this ({rule})"
             else:
                 continue
             if opinion.verdict != verdict:

@@ -5,6 +5,7 @@ Pure arithmetic over outputs; who counts and which opinion stands is the busines
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
@@ -18,7 +19,7 @@ Mark = tuple[int, int, str]
 class LabelAgreement(NamedTuple):
     """How well people agree on one label, or on all of them (`label` is "" then)."""
 
-    label: str
+    label: str  # or a head, where texts have several: it has no row over all
     measure: Literal["alpha", "f1"]
     value: float | None  # alpha -1..1 (1 alike, 0 as by chance), F1 0..1; None where nothing could differ
     texts: int  # judged by at least two people, where somebody said the label
@@ -29,14 +30,34 @@ def agreement(texts: Iterable[Sequence[Json]]) -> list[LabelAgreement]:
     """Return the agreement over all labels, then by label, the one that was said most first.
 
     texts: the outputs of different people for each text, one a person. Texts that fewer than two judged tell nothing and
-    are left out. Outputs that hold `spans` are compared by F1, outputs that hold a `label` by alpha.
+    are left out. Outputs that hold `spans` are compared by F1, those of several heads (`labels`) head by head and all others as wholes
+    by alpha.
     """
     judged = [outputs for outputs in texts if len(outputs) > 1]
     if not judged:
         return []
     if any("spans" in output for outputs in judged for output in outputs):
         return _by_f1([[marks_of(output) for output in outputs] for outputs in judged])
-    return _by_alpha([[str(output["label"]) for output in outputs] for outputs in judged])
+    if all("labels" in output for outputs in judged for output in outputs):
+        return _by_head(judged)
+    return _by_alpha([[_said(output) for output in outputs] for outputs in judged])
+
+
+def _by_head(judged: Sequence[Sequence[Json]]) -> list[LabelAgreement]:
+    """Return each head by itself: agreement on it as a whole, then on each of its labels. People may have said nothing of a head."""
+    rows: list[LabelAgreement] = []
+    for head in sorted({head for outputs in judged for output in outputs for head in output["labels"]}):
+        told = [[f"{head}/{output['labels'][head]}" for output in outputs if head in output["labels"]] for outputs in judged]
+        twice = [labels for labels in told if len(labels) > 1]
+        if twice:
+            whole, *each = _by_alpha(twice)
+            rows += [whole._replace(label=head), *each]
+    return rows
+
+
+def _said(output: Mapping[str, Json]) -> str:
+    """Return an output as one value: its label, or all of it as text."""
+    return str(output["label"]) if "label" in output else json.dumps(output, ensure_ascii=False, sort_keys=True)
 
 
 def marks_of(output: Mapping[str, Json]) -> frozenset[Mark]:

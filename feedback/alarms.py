@@ -168,9 +168,13 @@ class Alarms:
         with self._lock:
             alarm = self._kept.get(alarm_id)
             if alarm is None:
-                raise NotFound(f"no alarm {alarm_id!r}")
+                raise NotFound(f"no alarm {alarm_id!r}", code="no_alarm")
             if alarm.cleared is not None:
-                raise Conflict(f"{alarm.author} has cleared this alarm already: {alarm.reason}")
+                raise Conflict(
+                    f"{alarm.author} has cleared this alarm already: {alarm.reason}",
+                    code="alarm_cleared",
+                    values={"author": alarm.author, "reason": alarm.reason},
+                )
             cleared = replace(alarm, cleared=self._clock(), author=author, reason=reason, normal=normal)
             self._keep(cleared)
         return cleared

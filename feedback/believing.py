@@ -15,9 +15,10 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from feedback.acceptance import Agreement, Opinion, blocked_contributors
+from feedback.heads import at_one, told_by, within
 from feedback.heard import TRAP_ANSWERS, Heard, answers, records
+from feedback.likeliest import SOLVERS, Likeliest, apart, likeliest_labels
 from feedback.likeliest import Kind as Kind
-from feedback.likeliest import Likeliest, apart, likeliest_labels, likeliest_spans
 from feedback.noted import Noted
 from feedback.records import Review, Trap, Verdict, new_id
 from feedback.reliability import Reliability, TrustRule
@@ -148,7 +149,7 @@ class Believing:
         people = {name: record.reliability for name, record in records(self._store, self._trust).items()}
         telling = [answer for answer in believed if not answer.founding]
         known = {answer.item: answer.trap or answer.settled for answer in telling if answer.trap or answer.settled}
-        solve = likeliest_labels if self._kind == "choice" else likeliest_spans
+        solve = SOLVERS.get(self._kind, likeliest_labels)
         trusted = frozenset(name for name, found in people.items() if found.trusted)
         likeliest, posteriors, right, claimed = solve(telling, known, trusted)
         found = threshold(posteriors, right, claimed, self._rule)
@@ -178,7 +179,7 @@ class Believing:
         sure = best.probability >= standing.threshold.value and best.supported
         people = len({answer.contributor for answer in said})
         rule = f"{best.probability:.1%} likely; needed {standing.threshold.value:.1%}, set on {standing.threshold.judged} trap answers"
-        joined = sure and best.output not in {answer.output for answer in said}
+        joined = sure and told_by(best.output) is None and best.output not in {answer.output for answer in said}
         nearest = min(open_, key=lambda answer: apart(answer.output, best.output), default=None) if joined else None
         made: list[Review] = []
         for answer in open_:
@@ -186,8 +187,7 @@ class Believing:
             if answer is nearest:
                 verdict, why = "amend", "the likeliest answer joins what several said"
             elif sure:
-                same = answer.output == best.output
-                verdict, why = ("accept", "the likeliest answer") if same else ("reject", "another answer is the likeliest")
+                verdict, why = _beside(answer.output, best.output)
             elif people >= 2 or answer.policy in ("accept", "amend", "reject"):
                 verdict, why = "undecided", "not sure enough" if best.supported else "too few people to stand behind an answer"
             else:
@@ -197,6 +197,15 @@ class Believing:
                 likely = best.probability if verdict in ("accept", "amend") else None
                 made.append(_review(answer.id, verdict, f"{why} ({rule}; {people} contributors)", output, likely))
         return made
+
+
+def _beside(output: str, best: str) -> tuple[Verdict, str]:
+    """Return the verdict on an output beside the likeliest one, which is sure: of several heads it may tell some alone, or more."""
+    if output == best or within(json.loads(output), json.loads(best)):
+        return "accept", "the likeliest answer"
+    if at_one(output, best):
+        return "undecided", "not sure enough of every head that it tells"
+    return "reject", "another answer is the likeliest"
 
 
 def _trap_answers(believed: Sequence[Heard]) -> int:

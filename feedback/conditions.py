@@ -54,6 +54,10 @@ class Conditions:
         """The names of all that is looked for."""
         return tuple(self._probes)
 
+    def add(self, name: str, probe: Callable[[], Found]) -> None:
+        """Ask this probe too from now on: of a part that is opened after the others."""
+        self._probes[name] = probe
+
     def standing(self) -> list[Condition]:
         """Return what stood at the last look, the oldest first."""
         with self._lock:
@@ -61,7 +65,7 @@ class Conditions:
 
     def look(self) -> list[Condition]:
         """Ask every probe now; return what stands. One that cannot be asked leaves its condition as it was."""
-        for name, probe in self._probes.items():
+        for name, probe in list(self._probes.items()):
             try:
                 found = probe()
             except (AmendError, OSError) as error:

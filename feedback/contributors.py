@@ -1,6 +1,7 @@
 """What is known of the people who give corrections, for administrators: everybody with counts, and one with all they said.
 
-It reads the log and judges nobody; blocking is in blocking.py. Contributors whose name begins with `policy:` are the app itself.
+It reads the log and judges nobody; blocking is in blocking.py. Contributors whose name begins with `policy:` are the app itself,
+those with `feed:` the sources of a feed: neither is anybody.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ everybody AS (
            coalesce(pending, 0) AS pending, coalesce(withdrawn, 0) AS withdrawn, coalesce(b.blocked, false) AS blocked, t.lower
     FROM seen FULL JOIN said USING (contributor)
     LEFT JOIN current_blocks b USING (contributor) LEFT JOIN trusted t USING (contributor)
-    WHERE NOT starts_with(contributor, 'policy:'))
+    WHERE NOT starts_with(contributor, 'policy:') AND NOT starts_with(contributor, 'feed:'))
 SELECT * EXCLUDE (lower), count(*) OVER () AS everybody FROM everybody
 WHERE ($3 = '' OR contributor = $3) AND contains(lower(contributor), lower($4)) AND (NOT $5 OR blocked)
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
+from types import MappingProxyType
 from typing import NamedTuple
 
 import gradio as gr
@@ -42,10 +43,13 @@ class Room(NamedTuple):
     rule: TrustRule
 
 
-def build(room: Room, demo: Demo, *, widget: str, labels: Sequence[str], words: Words, language: str, staff_of: StaffOf) -> None:
-    """Add the page to the Blocks that are being built."""
+def build(
+    room: Room, demo: Demo, *, widget: str, labels: Sequence[str], words: Words, language: str, staff_of: StaffOf,
+    names: Mapping[str, str] = MappingProxyType({}),
+) -> None:  # fmt: skip
+    """Add the page to the Blocks that are being built; `names`: see panel."""
     kind = widget_named(widget)
-    facts = facts_of(demo, labels, words, language, _PREFIXES)
+    facts = facts_of(demo, labels, words, language, (*_PREFIXES, widget), names)
     facts["sorts"] = list(SORTS)
     facts["pageSize"] = LIMIT
     facts["saidLimit"] = SAID_LIMIT

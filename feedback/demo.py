@@ -42,6 +42,7 @@ class DataSettings(Settings):
     test: str = ""
     text_column: str = "text"
     label_column: str = "label"
+    catalogue: str = Field("", description="what is answered out of: a .jsonl or .csv file, or a folder of documents")
 
 
 class TrainingSettings(Settings):
@@ -60,6 +61,10 @@ class TrainingSettings(Settings):
     lora_alpha: float = Field(16.0, gt=0, description="a lora adapter's change is scaled by lora_alpha / lora_rank")
     prompt_length: int = Field(20, ge=1, le=100, description="tokens that method prompt learns; texts lose as many places")
     augment: float = Field(0.0, ge=0, le=5, description="made-up training examples, as a share of the real ones; 0: none")
+    freeze_embeddings: bool | None = Field(
+        None,
+        description="method full leaves the base's embeddings as they are; not given: yes, unless base = 'characters', whose know nothing yet",
+    )
 
 
 class Arm(Settings):
@@ -248,6 +253,38 @@ class BackupSettings(Settings):
     keep: int = Field(7, ge=1, description="newest verified ones that are kept; those that a person asked for are not counted")
 
 
+class FeedSettings(Settings):
+    """Texts that come by themselves, answered by the champion and shown on the Monitor page: see feedback/feeds/."""
+
+    enabled: bool = Field(False, description="a Monitor page, and POST /api/v1/feed; implied by sources")
+    sources: tuple[str, ...] = Field(
+        (), description="each a .jsonl or .csv file, a folder of .txt files, RSS or Atom in a file or at http(s)://; beside the TOML"
+    )
+    every_minutes: float = Field(5.0, gt=0)
+    batch: int = Field(64, ge=1, le=1000, description="items answered and stored at once")
+    most: int = Field(500, ge=1, le=5000, description="items a call of POST /api/v1/feed may bring")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sources_enable(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("sources") and "enabled" not in value:
+            return {**value, "enabled": True}
+        return value
+
+
+class WatchSettings(Settings):
+    """When the feed warns: see analysis/watch.py. `topic` and `sentiment` name heads of a task that has several."""
+
+    topic: str = Field("", description="the head whose volume is watched; empty: the first, or the only label")
+    sentiment: str = Field("", description="the head whose share of a topic is watched; empty: the second, if any")
+    false_warning_days: float = Field(30.0, ge=1, description="a false warning comes after so many days or later, on average")
+    bin_minutes: Literal[15, 30, 60] = Field(60, description="how often it is judged")
+    grace_minutes: float = Field(15.0, ge=0, description="items that come later than this after their bin ended are no news")
+    memory_days: int = Field(28, ge=14, le=120)
+    learn_days: int = Field(7, ge=7, description="days of items without which nothing is watched")
+    notify: tuple[str, ...] = Field((), description="where warnings go besides, as apprise addresses them (extra `notify`)")
+
+
 class Demo(Settings):
     """One demo: everything that its TOML says. `path` is the file; data paths are relative to it."""
 
@@ -277,6 +314,8 @@ class Demo(Settings):
     privacy: PrivacySettings = PrivacySettings()
     server: ServerSettings = ServerSettings()
     backups: BackupSettings = BackupSettings()
+    feed: FeedSettings = FeedSettings()
+    watch: WatchSettings = WatchSettings()
 
     @field_validator("title", "description", "notice", "placeholder")
     @classmethod
@@ -287,8 +326,8 @@ class Demo(Settings):
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
-        if not self.data.train and not self.model:
-            raise ValueError("neither data.train nor model is given: a demo needs examples or a fine-tuned model")
+        if not self.data.train and not self.data.catalogue and not self.model:
+            raise ValueError("neither data.train nor model is given: a demo needs examples, a catalogue or a fine-tuned model")
         if len(set(self.labels)) != len(self.labels):
             raise ValueError(f"labels has a label twice: {', '.join(self.labels)}")
         if self.fallback_label and self.labels and self.fallback_label not in self.labels:

@@ -18,6 +18,7 @@ from feedback.errors import BadInput, Conflict, NotFound, StorageFull, TooLarge
 from feedback.experiments import Experiments
 from feedback.given import Given as Given
 from feedback.given import given_by
+from feedback.heads import within
 from feedback.limits import Limits
 from feedback.recent import Recent
 from feedback.records import (
@@ -180,7 +181,7 @@ class Desk:
         id_ = keyed_id("c", visitor.contributor, key) if key else new_id("c")
         shown = as_shown(self._model, prediction.input, prediction.output)
         correction = Correction(
-            id_, prediction.id, visitor.contributor, output, output == shown, comment, edits=self._model.edits(shown, output)
+            id_, prediction.id, visitor.contributor, output, within(output, shown), comment, edits=self._model.edits(shown, output)
         )
         try:
             self._store.add(correction, patience=PATIENCE)

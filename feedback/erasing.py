@@ -229,6 +229,7 @@ _DELETES = (
     "asked WHERE contributor = $1 OR prediction_id IN (FROM temp.going_predictions)",
     "traps WHERE author = $1 OR (source <> 'gold' AND input_hash IN (FROM temp.own_hashes))",
     "blocks WHERE contributor = $1",
+    "feed_items WHERE prediction_id IN (FROM temp.going_predictions)",
     "exposures WHERE contributor = $1",
     "predictions WHERE id IN (FROM temp.going_predictions)",
 )
@@ -238,6 +239,7 @@ _LATER = {  # tables that copies of the log from before a migration do not have
     "blocks": "contributor VARCHAR",
     "pairs": "id VARCHAR, contributor VARCHAR, left_prediction VARCHAR, right_prediction VARCHAR",
     "votes": "pair_id VARCHAR, contributor VARCHAR",
+    "feed_items": "prediction_id VARCHAR",
 }
 
 

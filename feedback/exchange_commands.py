@@ -18,6 +18,7 @@ from feedback.exchange.forms import FORMS, form_of, read_file, write_file
 from feedback.exchange.jsonl import object_of
 from feedback.exchange.outgoing import SETS, annotations_of, channel_counts
 from feedback.store import Store
+from feedback.widgets import WIDGETS
 
 _PART_BYTES = 60_000  # in base64 it stays under the smallest sensible limits.max_body_bytes
 _LIBRARY = "datasets"
@@ -132,7 +133,8 @@ def _write(arguments: argparse.Namespace, content: Callable[[str], bytes]) -> in
 
 def _kind(raw: bytes) -> Widget:
     """Return the kind of answers that an export of ours holds: all of one demo are of one kind."""
-    return "spans" if "spans" in object_of(raw.decode().split("\n", 1)[0]) else "choice"
+    first = object_of(raw.decode().split("\n", 1)[0])
+    return next((kind.name for kind in WIDGETS.values() if kind.column in first), "choice")
 
 
 def _table(rows: list[dict[str, Any]]) -> int:

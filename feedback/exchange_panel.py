@@ -6,6 +6,7 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import gradio as gr
@@ -14,7 +15,7 @@ from pydantic import ValidationError
 from feedback.demo import Demo
 from feedback.entrance import LANGUAGE_PATHS
 from feedback.errors import AmendError, BadInput
-from feedback.exchange.annotation import Annotation, Widget
+from feedback.exchange.annotation import Annotation, Widget, said_line
 from feedback.exchange.contributor_ids import annotator_name
 from feedback.exchange.forms import ENDINGS, FORMS, form_of, read_file
 from feedback.exchange.incoming import CHANNEL, Importer
@@ -31,7 +32,6 @@ from feedback.words import Say, Words
 PART_BYTES = 60_000  # in base64 it stays under the smallest sensible limits.max_body_bytes
 _PREFIXES = ("data", "spans", "choice", "page", "status")
 _TABLE = ("annotator", "id", "gold", "status", "time", "comment")
-_BY_WIDGET = {"spans": "question_answers", "choice": "conll"}  # what a kind of answers cannot be written as
 
 StaffOf = Callable[[gr.Request], str]
 """The name of the member of staff who asks, or Unauthorised."""
@@ -54,31 +54,38 @@ class Exchange(Protocol):
 
 
 def build(
-    exchange: Exchange, demo: Demo, *, widget: Widget, labels: Sequence[str], words: Words, language: str, staff_of: StaffOf
-) -> None:
-    """Add the page to the Blocks that are being built."""
+    exchange: Exchange, demo: Demo, *, widget: Widget, labels: Sequence[str], words: Words, language: str, staff_of: StaffOf,
+    names: Mapping[str, str] = MappingProxyType({}),
+) -> None:  # fmt: skip
+    """Add the page to the Blocks that are being built; `names`: see panel."""
     kind = widget_named(widget)
-    facts = facts_of(demo, labels, words, language, _PREFIXES)
-    facts["forms"] = [form for form in FORMS if form != _BY_WIDGET[widget]]
+    facts = facts_of(demo, labels, words, language, (*_PREFIXES, widget), names)
+    facts["forms"] = [form for form in FORMS if suits(form, widget)]
     facts["endings"] = dict(ENDINGS)
     facts["fields"] = fields_of(widget)
     facts["sets"] = list(SETS)
     facts["channel"] = CHANNEL
     facts["partBytes"] = PART_BYTES
     # Relative to where the studio is mounted: a proxy may have put a path before all of it.
+    facts["links"] = "../" * (LANGUAGE_PATHS[language].count("/") + 1) + "api/v1/channels/"
     facts["exports"] = "../" * (LANGUAGE_PATHS[language].count("/") + 1) + "api/v1/exchange/exports/"
     component("data_page.js", kind, facts, calls(exchange, demo, widget, words, language, staff_of), "data")
 
 
+def suits(form: str, widget: Widget) -> bool:
+    """Return whether a form of files can hold this kind of answers."""
+    return form in ("csv", "jsonl") or form in widget_named(widget).forms
+
+
 def fields_of(widget: Widget) -> dict[str, list[str]]:
     """Return, for each form, what its rows may hold under our names: the page asks what a file calls it."""
-    answer = "spans" if widget == "spans" else "label"
+    answer = widget_named(widget).column
     table = ["text", answer, *_TABLE]
     return {
         "csv": table,
         "jsonl": table,
         "conll": [],
-        "label_studio": ["text", answer],
+        "label_studio": ["text", answer] if answer != "labels" else ["text"],  # of several heads each has its own control
         "question_answers": ["question", "answer", "rating", *_TABLE],
     }
 
@@ -164,7 +171,7 @@ def _form_by_ending(name: str, widget: Widget) -> str:
         found = form_of(Path(name))
     except AmendError:
         return ""
-    return "" if found == _BY_WIDGET[widget] else found
+    return found if suits(found, widget) else ""
 
 
 def _asked(data: Mapping[str, Any]) -> ImportIn:
@@ -193,7 +200,10 @@ def preview_words(preview: Preview, say: Say) -> dict[str, Json]:
         "rows": [row_words(item, say) for item in preview.first],
         "total": len(looked.rows),
         "ignored": ignored_words(preview.ignored, say),
-        "errors": [*looked.errors, *([say("imported.more_errors", count=more)] if more else [])],
+        "errors": [
+            *(said_line(line, say) for line in looked.errors),
+            *([say("imported.more_errors", count=more)] if more else []),
+        ],
         "error_count": looked.error_count,
         "new": looked.fresh + looked.traps,
     }

@@ -83,7 +83,7 @@ class Experiments:
     def champion(self) -> int:
         """The version that serves. Raises NotFound before the first."""
         if self._champion is None:
-            raise NotFound("no model version serves yet")
+            raise NotFound("no model version serves yet", code="no_version_serves")
         return self._champion
 
     @property
@@ -99,7 +99,11 @@ class Experiments:
         """Return an experiment in its newest number, or raise NotFound with the choices."""
         known = {experiment.name: experiment for experiment in self.all()}
         if name not in known:
-            raise NotFound(f"no experiment {name!r}; there are: {', '.join(known) or 'none yet'}")
+            raise NotFound(
+                f"no experiment {name!r}; there are: {', '.join(known) or 'none yet'}",
+                code="no_experiment",
+                values={"name": name, "known": ", ".join(known) or "–"},
+            )
         return known[name]
 
     def numbers(self, name: str) -> list[Experiment]:
@@ -166,11 +170,19 @@ class Experiments:
             self._prepare_all(experiment)
         with self._lock:
             if champion is not None and champion != self.champion:
-                raise Conflict(f"the champion is version {self.champion} by now, not {champion}: look again")
+                raise Conflict(
+                    f"the champion is version {self.champion} by now, not {champion}: look again",
+                    code="champion_moved",
+                    values={"now": self.champion, "then": champion},
+                )
             if start:
                 self._refuse_second()
             if any(known.name == experiment.name for known in self.all()):
-                raise Conflict(f"an experiment named {experiment.name!r} exists already: names are used once")
+                raise Conflict(
+                    f"an experiment named {experiment.name!r} exists already: names are used once",
+                    code="experiment_exists",
+                    values={"name": experiment.name},
+                )
             salt = experiment.salt or f"{experiment.name}:{new_id('x')}"
             stored = replace(experiment, number=1, state="running" if start else "declared", salt=salt, created=now())
             self._store.add(stored)
@@ -180,7 +192,11 @@ class Experiments:
 
     def _refuse_second(self) -> None:
         if self._current:
-            raise Conflict(f"experiment {self._current.name!r} is {self._current.state}: stop or decide it first")
+            raise Conflict(
+                f"experiment {self._current.name!r} is {self._current.state}: stop or decide it first",
+                code="experiment_in_the_way",
+                values={"name": self._current.name},
+            )
 
     def _prepare_all(self, experiment: Experiment) -> None:
         for variant in experiment.variants:
@@ -195,13 +211,23 @@ class Experiments:
         if current and running:
             if abs(running.share - share) > 1e-9:
                 raise Conflict(
-                    f"version {version} is offered already, with share {running.share:g}: reweigh {current.name!r} instead"
+                    f"version {version} is offered already, with share {running.share:g}: reweigh {current.name!r} instead",
+                    code="offered_already",
+                    values={"version": version, "share": f"{running.share:g}", "name": current.name},
                 )
             return current
         if version == champion:
-            raise Conflict(f"version {version} is the champion: offer another version against it")
+            raise Conflict(
+                f"version {version} is the champion: offer another version against it",
+                code="champion_offered",
+                values={"version": version},
+            )
         if not 0 < share < 1:
-            raise BadInput(f"share {share:g}: the challenger's share must be between 0 and 1")
+            raise BadInput(
+                f"share {share:g}: the challenger's share must be between 0 and 1",
+                code="challenger_share",
+                values={"share": f"{share:g}"},
+            )
         variants = (Variant(CHAMPION, champion, 1 - share), Variant(f"v{version}", version, share))
         name = self._fresh_name(f"v{version}-against-v{champion}")
         return self.declare(
@@ -221,7 +247,7 @@ class Experiments:
                 return experiment
             if experiment.state not in sources:
                 end = " for good" if experiment.state in ("stopped", "decided") else f": it cannot {action}"
-                raise Conflict(f"experiment {name!r} is {experiment.state}{end}")
+                raise Conflict(f"experiment {name!r} is {experiment.state}{end}", code="experiment_state", values={"name": name})
             if action == "start":
                 self._refuse_second()
             made = self._change(experiment, state=target, author=author, reason=reason)
@@ -239,7 +265,9 @@ class Experiments:
         with self._lock:
             experiment = self.get(name)
             if experiment.state not in ("declared", *LIVE):
-                raise Conflict(f"experiment {name!r} is {experiment.state} for good")
+                raise Conflict(
+                    f"experiment {name!r} is {experiment.state} for good", code="experiment_over", values={"name": name}
+                )
             wanted = changed(experiment, changes)
             if wanted == experiment:
                 return experiment
@@ -257,27 +285,43 @@ class Experiments:
         Raises BadInput for an unknown variant, no reason, or a promotion of a variant that has settings of its own.
         """
         if not reason.strip():
-            raise BadInput("a decision needs a reason: it stays in the log beside the name of who decided")
+            raise BadInput(
+                "a decision needs a reason: it stays in the log beside the name of who decided", code="decision_reason"
+            )
         variant = {v.name: v for v in self.get(name).variants}.get(winner)
         if variant is None:
-            raise BadInput(f"no variant {winner!r}: there are {', '.join(v.name for v in self.get(name).variants)}")
+            raise BadInput(
+                f"no variant {winner!r}: there are {', '.join(v.name for v in self.get(name).variants)}",
+                code="no_variant",
+                values={"name": winner, "known": ", ".join(v.name for v in self.get(name).variants)},
+            )
         if promote and variant.settings:
             raise BadInput(
-                f"variant {winner!r} differs by serving settings, and only a version can be promoted: decide it without promoting"
+                f"variant {winner!r} differs by serving settings, and only a version can be promoted: decide it without promoting",
+                code="settings_variant",
+                values={"name": winner},
             )
         if promote:
             self._prepare(variant)
         with self._lock:
             experiment = self.get(name)
             if experiment.state not in (*LIVE, "stopped"):
-                raise Conflict(f"experiment {name!r} is {experiment.state}: only one that has run can be decided")
+                raise Conflict(
+                    f"experiment {name!r} is {experiment.state}: only one that has run can be decided",
+                    code="experiment_never_ran",
+                    values={"name": name},
+                )
             ended = replace(experiment, number=experiment.number + 1, state="decided", winner=winner, author=author,
                             reason=reason, created=now())  # fmt: skip
             rows: list[Any] = [ended]
             if promote and variant.version != self.champion:
                 rows.append(Promotion(new_id("m"), variant.version, self.champion, "promote", author, reason))
                 if self._current and self._current.name != name:
-                    raise Conflict(f"experiment {self._current.name!r} runs now: decide it first, a promotion would end it")
+                    raise Conflict(
+                        f"experiment {self._current.name!r} runs now: decide it first, a promotion would end it",
+                        code="experiment_would_end",
+                        values={"name": self._current.name},
+                    )
             self._store.add(*rows)
             self._load()
         self._tell()
@@ -297,7 +341,7 @@ class Experiments:
             else:
                 trail.append(int(row["version"]))
         if len(trail) < 2:
-            raise Conflict("there is no earlier champion to go back to")
+            raise Conflict("there is no earlier champion to go back to", code="no_earlier_champion")
         return self._move(trail[-2], "rollback", author, reason)
 
     def begin(self, version: int, author: str) -> None:
@@ -361,7 +405,11 @@ def _forced(visitor: Visitor, current: Experiment | None, champion: int) -> Vari
 
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
-        raise BadInput(f"experiment name {name!r}: 1 to 60 of letters, digits, '_', '.' and '-'")
+        raise BadInput(
+            f"experiment name {name!r}: 1 to 60 of letters, digits, '_', '.' and '-'",
+            code="experiment_name",
+            values={"name": name},
+        )
 
 
 def _experiment(row: Mapping[str, Any]) -> Experiment:

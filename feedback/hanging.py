@@ -15,6 +15,7 @@ _HANGS_ON = (
     ("withdrawals", "correction_id", "corrections"),
     ("uses", "correction_id", "corrections"),
     ("asked", "prediction_id", "predictions"),
+    ("feed_items", "prediction_id", "predictions"),
 )
 
 

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from typing import NamedTuple
 
+from feedback.heads import WITHIN
 from feedback.reliability import Reliability, TrustRule, reliability
 from feedback.store import Store
 
@@ -51,14 +52,17 @@ WHERE c.status <> 'withdrawn' AND NOT starts_with(c.contributor, 'policy:') {of}
 ORDER BY c.created, c.id
 """
 
-TRAP_ANSWERS = """
-SELECT c.contributor, c.created, c.proposed::VARCHAR = t.output::VARCHAR AS "right", t.input, t.output AS truth, c.proposed AS answer
+TRAP_ANSWERS = f"""
+SELECT c.contributor, c.created, {WITHIN.format(output="c.proposed", other="t.output")} AS "right", t.input, t.output AS truth, c.proposed AS answer
 FROM current_corrections c
 JOIN current_traps t ON t.active AND t.input_hash = c.input_hash AND t.input::VARCHAR = c.input::VARCHAR
 LEFT JOIN asked a ON a.prediction_id = c.prediction_id
 WHERE c.status <> 'withdrawn' AND NOT starts_with(c.contributor, 'policy:') AND (t.source = 'gold' OR a.kind = 'trap')
 """
-"""Every answer that tests its contributor. One to what is no trap any more (its truth was wrong) counts no more."""
+"""Every answer that tests its contributor; of several heads it is right where the heads that it tells are.
+
+One to what is no trap any more (its truth was wrong) counts no more.
+"""
 
 # A reviewer's no is one more failed trap, at the moment it was said.
 _RESULTS = f"""

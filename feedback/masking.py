@@ -107,7 +107,13 @@ class Checking:
     def check(self, input_: Json, output: Json = None) -> tuple[Json, Json]:
         """Return input and output in canonical form; an input that comes alone is screened first."""
         checked, canonical = self._model.check(input_, output)
-        return (self._screen.value(checked), None) if output is None else (checked, canonical)
+        if output is None:
+            return self._screen.value(checked), None
+        if isinstance(canonical, Mapping) and isinstance(canonical.get("text"), str):  # an answer in the person's own words
+            screened = self._screen.text(canonical["text"])
+            if screened != canonical["text"]:
+                return self._model.check(input_, {**canonical, "text": screened})
+        return checked, canonical
 
     def predict(self, version: int, input_: Json, settings: Mapping[str, float]) -> Answer:
         """Ask the model."""

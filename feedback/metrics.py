@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import perf_counter
+from typing import Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -50,7 +51,7 @@ class Meter:
             registry=self.registry, buckets=SECONDS,
         )  # fmt: skip
         self._corrections = self._counter("amend_corrections_sent", "Corrections stored, confirmations among them", "kind")
-        self._imported = self._counter("amend_imported", "Imported predictions and corrections", "kind")
+        self._imported = self._counter("amend_imported", "Predictions and corrections of imported files and of feeds", "kind")
         self._reviews = self._counter("amend_reviews", "Verdicts, by policy or by people", "source", "verdict")
         self._runs = self._counter("amend_training_runs", "States that training runs have come to", "trigger", "state")
         self._gate = self._counter("amend_gate_verdicts", "Verdicts of the gate", "result")
@@ -172,16 +173,19 @@ class _Read(Collector):
         return GaugeMetricFamily(self._name, self._words, labels=[self._label] if self._label else [])
 
 
-class Kept:
+T = TypeVar("T")
+
+
+class Kept(Generic[T]):
     """A reading that is kept for some seconds: what it costs is paid once, however often somebody scrapes."""
 
-    def __init__(self, read: Callable[[], Values], seconds: float) -> None:
+    def __init__(self, read: Callable[[], T], seconds: float) -> None:
         self._read = read
         self._seconds = seconds
-        self._value: Values | None = None
+        self._value: T | None = None
         self._until = 0.0
 
-    def __call__(self) -> Values:
+    def __call__(self) -> T:
         """Return the value, read anew where it is too old."""
         if self._value is None or perf_counter() >= self._until:
             self._value = self._read()
@@ -190,4 +194,5 @@ class Kept:
 
 
 def _is_import(row: Prediction | Correction) -> bool:
-    return row.contributor.startswith("import:")
+    """Neither a visitor's nor answered while one waited: a file's, or a feed's."""
+    return row.contributor.startswith(("import:", "feed:"))

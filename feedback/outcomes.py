@@ -60,7 +60,11 @@ def metric_of(name: str) -> Metric:
     if not name:
         raise BadInput(f"no primary metric is named: available are {', '.join(GUARDRAILS)}")
     if name not in METRICS:
-        raise BadInput(f"unknown metric {name!r}: available are {', '.join(METRICS)}")
+        raise BadInput(
+            f"unknown metric {name!r}: available are {', '.join(METRICS)}",
+            code="unknown_metric",
+            values={"name": name, "known": ", ".join(METRICS)},
+        )
     return METRICS[name]
 
 
@@ -68,5 +72,9 @@ def primary(name: str) -> Metric:
     """Return a metric that can decide an experiment, or raise BadInput: one of which neither way is better cannot."""
     metric = metric_of(name)
     if metric.better == "neither":
-        raise BadInput(f"metric {name!r} cannot decide, neither way is better: available are {', '.join(GUARDRAILS)}")
+        raise BadInput(
+            f"metric {name!r} cannot decide, neither way is better: available are {', '.join(GUARDRAILS)}",
+            code="metric_neither",
+            values={"name": name, "known": ", ".join(GUARDRAILS)},
+        )
     return metric

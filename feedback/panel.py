@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from json import dumps
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import gradio as gr
@@ -18,9 +19,10 @@ from feedback.errors import AmendError
 from feedback.pairs import NoPairs, Pairs
 from feedback.privacy import notice
 from feedback.records import Json, Prediction, Visitor, text_of
-from feedback.widgets import widget_named
+from feedback.widgets import form_named, widget_named
+from feedback.widgets.form import Form
 from feedback.widgets.kind import Kind
-from feedback.widgets.page import Answering, answering, component, facts_of, is_fresh, string
+from feedback.widgets.page import Answering, Present, answering, as_it_is, component, facts_of, is_fresh, string
 from feedback.words import Say, Words
 
 T = TypeVar("T")
@@ -96,14 +98,19 @@ def build(
     language: str,
     visitor_of: VisitorOf,
     other_language_url: str,
+    form: str = "text",
+    present: Present = as_it_is,
+    names: Mapping[str, str] = MappingProxyType({}),
 ) -> gr.Blocks:
-    """Return the public page. `widget` names how outputs are corrected; `labels` are offered in their order.
+    """Return the public page. `widget` names how outputs are corrected, `form` how inputs are asked for; `labels` are offered in their order.
+
+    `present` adds to an output what a page needs to draw it; `names` are words of labels that the demo's TOML does not name.
 
     The page's own calls and the public events, /predict, /correct, /pair and /vote, end in the same use cases of desk and pairs.
     """
-    kind = widget_named(widget)
+    kind, asks = widget_named(widget), form_named(form)
     facts = {
-        **facts_of(demo, labels, words, language, ("page", "privacy", widget, "spans", "choice")),
+        **facts_of(demo, labels, words, language, ("page", "privacy", widget, form, "spans", "choice"), names),
         "title": demo.words(demo.title, language),
         "description": demo.words(demo.description, language),
         "notice": demo.words(demo.notice, language),
@@ -122,35 +129,37 @@ def build(
             kind,
             facts,
             [
-                *_calls(desk, pairs, kind, labels, words, language, visitor_of),
-                _opinion(asking, desk.admission, words, language, visitor_of),
+                *_calls(desk, pairs, kind, labels, words, language, visitor_of, asks, present),
+                _opinion(asking, desk.admission, words, language, visitor_of, present),
             ],
             "try",
+            asks,
         )
         _public_events(desk, pairs, words, visitor_of)
     return page
 
 
 def _calls(
-    desk: Desk, pairs: Pairs, kind: Kind, labels: Sequence[str], words: Words, language: str, visitor_of: VisitorOf
-) -> list[Answering]:
+    desk: Desk, pairs: Pairs, kind: Kind, labels: Sequence[str], words: Words, language: str, visitor_of: VisitorOf, form: Form,
+    present: Present,
+) -> list[Answering]:  # fmt: skip
     """Return the functions that the page calls. The names are those of the script; each takes JSON and the request."""
     call = answering(words, language, is_fresh(visitor_of), desk.admission)
     say = words.speaker(language)
 
     def own(visitor: Visitor) -> list[Json]:
-        return [shown(item, say) for item in desk.given(visitor, GIVEN_LIMIT)]
+        return [shown(item, say, present) for item in desk.given(visitor, GIVEN_LIMIT)]
 
     @call
     def predict(data: Json, request: gr.Request) -> dict[str, Json]:
-        visitor, text = visitor_of(request), string(data, "text")
+        visitor, asked = visitor_of(request), form.read(data.get("input"))
         try:
-            made = pairs.predict(visitor, text)
+            made = pairs.predict(visitor, asked)
         except NoPairs:
-            single = desk.predict(visitor, text)
-            return {**blind(single, say), "text": text_of(single.input)}
-        two = {"left": blind(made.left, say), "right": blind(made.right, say)}
-        return {"pair": made.id, "same": made.same, "text": text_of(made.left.input), **two}
+            single = desk.predict(visitor, asked)
+            return {**blind(single, say, present), **as_asked(single.input)}
+        two = {"left": blind(made.left, say, present), "right": blind(made.right, say, present)}
+        return {"pair": made.id, "same": made.same, **as_asked(made.left.input), **two}
 
     @call
     def vote(data: Json, request: gr.Request) -> dict[str, Json]:
@@ -165,7 +174,7 @@ def _calls(
         # Sent again after a lost answer, the same correction is the same; a different one is refused by the store.
         key = sha256(dumps([id_, output, comment], sort_keys=True).encode()).hexdigest()
         correction, status = desk.correct(visitor, id_, output, comment, key)
-        added = shown(desk.as_given(correction, status), say)
+        added = shown(desk.as_given(correction, status), say, present)
         return {"id": correction.id, "status": status, "confirmation": correction.confirmation, "added": added}
 
     @call
@@ -181,14 +190,16 @@ def _calls(
     return [predict, vote, correct, given, withdraw]
 
 
-def _opinion(asking: Asking, admission: Admission, words: Words, language: str, visitor_of: VisitorOf) -> Answering:
+def _opinion(
+    asking: Asking, admission: Admission, words: Words, language: str, visitor_of: VisitorOf, present: Present
+) -> Answering:
     """Return the page's call for a text that needs another opinion: `{"none": true}` where nothing waits."""
     say = words.speaker(language)
 
     @answering(words, language, is_fresh(visitor_of), admission)
     def opinion(data: Json, request: gr.Request) -> dict[str, Json]:
         made = asking.next(visitor_of(request))
-        return {"none": True} if made is None else {**blind(made, say), "text": text_of(made.input)}
+        return {"none": True} if made is None else {**blind(made, say, present), **as_asked(made.input)}
 
     return opinion
 
@@ -202,8 +213,8 @@ def _public_events(desk: Desk, pairs: Pairs, words: Words, visitor_of: VisitorOf
         except AmendError as error:
             raise gr.Error(words.error(visitor.language or "en", error), print_exception=False) from error
 
-    def predict(text: str, request: gr.Request) -> dict[str, Any]:
-        """Answer a text. Returns id, output, confidence (0..1), variant and version."""
+    def predict(text: Any, request: gr.Request) -> dict[str, Any]:
+        """Answer a text, or whatever input the demo's task takes. Returns id, output, confidence (0..1), variant and version."""
         visitor = visitor_of(request)
         made = say_errors(visitor, lambda: desk.predict(visitor, text))
         return {**blind(made), "variant": made.variant, "version": made.version}
@@ -214,7 +225,7 @@ def _public_events(desk: Desk, pairs: Pairs, words: Words, visitor_of: VisitorOf
         correction, status = say_errors(visitor, lambda: desk.correct(visitor, prediction_id, output, comment))
         return {"id": correction.id, "status": status}
 
-    def pair(text: str, request: gr.Request) -> dict[str, Any]:
+    def pair(text: Any, request: gr.Request) -> dict[str, Any]:
         """Answer a text twice, blind. Returns id, left and right (id, output, confidence), and whether they are the same."""
         visitor = visitor_of(request)
         made = say_errors(visitor, lambda: pairs.predict(visitor, text))
@@ -230,18 +241,23 @@ def _public_events(desk: Desk, pairs: Pairs, words: Words, visitor_of: VisitorOf
         api(function, api_name=function.__name__, concurrency_id="model", concurrency_limit=MODEL_EVENTS)
 
 
-def blind(made: Prediction, say: Say | None = None) -> dict[str, Json]:
+def as_asked(input_: Json) -> dict[str, Json]:
+    """Return an input as it stands, and the words in it."""
+    return {"input": input_, "text": text_of(input_)}
+
+
+def blind(made: Prediction, say: Say | None = None, present: Present = as_it_is) -> dict[str, Json]:
     """Return what of a prediction a visitor may see: neither variant nor version. `notes` with `say`, in its words."""
-    seen: dict[str, Json] = {"id": made.id, "output": made.output, "confidence": made.confidence}
+    seen: dict[str, Json] = {"id": made.id, "output": present(made.output), "confidence": made.confidence}
     return {**seen, "notes": [say(note) for note in made.notes]} if say else seen
 
 
-def shown(given: Given, say: Say) -> dict[str, Json]:
+def shown(given: Given, say: Say, present: Present = as_it_is) -> dict[str, Json]:
     """Return one's own correction as the page lists it; `created` is ISO 8601 in UTC."""
     return {
         "id": given.id,
-        "text": text_of(given.input),
-        "output": given.output,
+        **as_asked(given.input),
+        "output": present(given.output),
         "confirmation": given.confirmation,
         "comment": given.comment,
         "status": given.status,

@@ -184,7 +184,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """What a contributor says the answer should be. `confirmation` is true where it equals the answer shown."""
+    """What a contributor says the answer should be. `confirmation` is true where all that it says is in the answer shown."""
 
     id: str
     prediction_id: str
@@ -343,6 +343,60 @@ class Example:
     confirmation: bool = False
 
 
+class Finding(NamedTuple):
+    """A topic of the feed has more items than usual (volume), or more of one sentiment among its items (share).
+
+    `seen` items came in [since, raised), where `expected` were usual; kind share: of `items` of the topic in all. `evidence` reached
+    `threshold` (analysis/watch.py). `version` answered last. Times are naive UTC.
+    """
+
+    kind: Literal["volume", "share"]
+    topic: str
+    sentiment: str
+    since: datetime
+    raised: datetime
+    seen: int
+    items: int
+    expected: float
+    evidence: float
+    threshold: float
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedItem:
+    """One text that a feed brought, and the prediction that answers it. `created` is when it came in, `published` when it came out."""
+
+    id: str
+    prediction_id: str
+    source: str
+    published: datetime
+    link: str = ""
+    created: datetime = field(default_factory=now)
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyWarning:
+    """A Finding that was new, as it is kept. A later row with the same id and state acknowledged says who has seen it, and their note."""
+
+    id: str
+    state: Literal["raised", "acknowledged"]
+    kind: Literal["volume", "share"]
+    topic: str
+    sentiment: str
+    since: datetime
+    raised: datetime
+    seen: int
+    items: int
+    expected: float
+    evidence: float
+    threshold: float
+    version: int
+    author: str = ""
+    reason: str = ""
+    created: datetime = field(default_factory=now)
+
+
 Record = (
     Exposure
     | Prediction
@@ -359,4 +413,6 @@ Record = (
     | Promotion
     | TrainingRun
     | Use
+    | FeedItem
+    | EarlyWarning
 )

@@ -122,6 +122,7 @@ def age_out(con: rollup.Connection, before: datetime, keep_accepted: bool, at: d
         {
             "asked": "prediction_id VARCHAR, kind VARCHAR, input_hash VARCHAR",
             "traps": "input_hash VARCHAR, source VARCHAR, created TIMESTAMP",
+            "feed_items": "id VARCHAR, prediction_id VARCHAR, link VARCHAR",
         },
     )
     con.execute(f"CREATE TEMP TABLE aged AS {aged_sql('id', keep_accepted)}", [before])
@@ -133,6 +134,11 @@ def age_out(con: rollup.Connection, before: datetime, keep_accepted: bool, at: d
     con.execute(
         """UPDATE asked SET input_hash = substr(sha256(prediction_id), 1, 32)
            WHERE kind = 'opinion' AND prediction_id IN (FROM temp.aged)"""
+    )
+    con.execute(  # an id that was made of the text goes as its hash does
+        """UPDATE feed_items SET link = '',
+               id = CASE WHEN starts_with(id, 't_') THEN 't_' || substr(sha256(prediction_id), 1, 24) ELSE id END
+           WHERE prediction_id IN (FROM temp.aged)"""
     )
     con.execute("UPDATE corrections SET comment = '' WHERE prediction_id IN (FROM temp.aged)")
     con.execute("DELETE FROM reviews WHERE correction_id IN (FROM temp.closing)")

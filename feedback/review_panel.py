@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 
 import gradio as gr
 
@@ -44,10 +45,11 @@ def build(
     words: Words,
     language: str,
     reviewer_of: ReviewerOf,
+    names: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Add the Review page to the Blocks that are being built. `reviewer_of` names the person who judges, or raises."""
+    """Add the Review page to the Blocks that are being built. `reviewer_of` names the person who judges, or raises; `names`: see panel."""
     kind = widget_named(widget)
-    facts = facts_of(demo, labels, words, language, ("review", "page", "spans", "choice"))
+    facts = facts_of(demo, labels, words, language, ("review", "page", widget, "spans", "choice"), names)
     # Relative to where the studio is mounted: a proxy may have put a path before all of it.
     facts["release"] = "../" * (LANGUAGE_PATHS[language].count("/") + 1) + "api/v1/reviews/release"
     component("review_page.js", kind, facts, _calls(desk, kind, labels, words, language, reviewer_of), "review")

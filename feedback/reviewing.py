@@ -100,7 +100,11 @@ class Reviewing:
         if verdict not in VERDICTS:
             raise BadInput(f"unknown verdict {verdict!r}: available are {', '.join(VERDICTS)}")
         if len(reason) > MAX_REASON_CHARS:
-            raise TooLarge(f"the reason has {len(reason)} characters; at most {MAX_REASON_CHARS} are kept")
+            raise TooLarge(
+                f"the reason has {len(reason)} characters; at most {MAX_REASON_CHARS} are kept",
+                code="review_reason_long",
+                values={"count": len(reason), "limit": MAX_REASON_CHARS},
+            )
         reason = self._screen(reason)
         if (verdict == "amend") != (output is not None):
             raise BadInput("an output belongs to the verdict 'amend', and to it alone")
@@ -204,7 +208,7 @@ class Reviewing:
             [id_],
         )
         if not rows:
-            raise NotFound(f"no correction {id_!r}")
+            raise NotFound(f"no correction {id_!r}", code="review_gone")
         return rows[0]
 
     def _may_judge(self, row: dict[str, Any], verdict: str, page: str) -> None:
@@ -246,9 +250,11 @@ class Reviewing:
             [review_id],
         )
         if not rows:
-            raise NotFound(f"no verdict {review_id!r}")
+            raise NotFound(f"no verdict {review_id!r}", code="verdict_gone")
         if rows[0]["reviewer"] != reviewer:
-            raise Forbidden("only whoever gave a verdict takes it back; judge the correction anew instead")
+            raise Forbidden(
+                "only whoever gave a verdict takes it back; judge the correction anew instead", code="verdict_of_another"
+            )
         if rows[0]["taken_back"]:
             return None
         if not rows[0]["stands"]:

@@ -14,6 +14,8 @@ from feedback import (
     contributor_routes,
     exchange_routes,
     experiment_routes,
+    feed_routes,
+    handed_over_routes,
     pair_routes,
     privacy_routes,
     review_routes,
@@ -34,6 +36,8 @@ from feedback.exchange.conll import plain_words
 from feedback.exchange.incoming import Importer
 from feedback.exchange.uploads import Uploads
 from feedback.experiments import Experiments
+from feedback.feeds.reading import Feeds, Replies
+from feedback.handed_over import HandedOver
 from feedback.home import Home
 from feedback.limits import Limits
 from feedback.masking import Checking, Screen
@@ -69,6 +73,12 @@ class Room(NamedTuple):
     alarms: Alarms
     acceptances: Acceptances
     trust: TrustRule
+    feeds: Feeds
+
+    @property
+    def handed_over(self) -> HandedOver:
+        """Return the use cases of questions that a person should answer."""
+        return HandedOver(self.store, self.desk)
 
     def begin(self) -> None:
         """Finish what a kill cut short, then look after the log by itself: judging, retention, alarms."""
@@ -79,9 +89,11 @@ class Room(NamedTuple):
             judge_last(self.store, self.desk.judge)
         self.retention.begin()
         self.alarms.begin()
+        self.feeds.begin()
 
     def close(self) -> None:
         """Stop looking after the log."""
+        self.feeds.close()
         self.alarms.close()
         self.retention.close()
         if self.believing:
@@ -98,6 +110,8 @@ class Room(NamedTuple):
             exchange_routes.router(self.importer, self.store, self.uploads, widget=kind, rename=self.demo.rename, words=self.cut),
             privacy_routes.router(self.eraser, self.store, self.demo, self.limits, self.words, f"amend_{self.demo.name}"),
             experiment_routes.router(self.experiments, self.demo.experiment.declared()),
+            feed_routes.router(self.feeds),
+            handed_over_routes.router(self.handed_over, self.desk.admission),
         ]
 
 
@@ -113,6 +127,7 @@ def open_room(
     cards: Cards,
     interrupt: Callable[[frozenset[str]], object],
     tell: Callable[..., Any],
+    replies: Replies,
     cut: Cut = plain_words,
     erasing: threading.Lock | None = None,
 ) -> Room:
@@ -158,6 +173,7 @@ def open_room(
         alarms=Alarms(store, home.directory / "alarms.json", tell),
         acceptances=Acceptances(store, settings, believing),
         trust=trust,
+        feeds=Feeds(demo, store, screened, replies, experiments, home.directory / "feed-marks.json"),
     )  # fmt: skip
 
 

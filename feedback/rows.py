@@ -25,6 +25,8 @@ TABLE_OF: dict[type[Any], str] = {
     records.Promotion: "promotions",
     records.TrainingRun: "training_runs",
     records.Use: "uses",
+    records.FeedItem: "feed_items",
+    records.EarlyWarning: "warnings",
 }
 _JSON_COLUMNS = {"input", "output", "variants", "guardrails", "segments", "versions"}
 _TOLD_ONLY = {"notes"}

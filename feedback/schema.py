@@ -216,12 +216,32 @@ def _fifth(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(_VIEWS_OF_5)
 
 
+_WATCHED = """
+CREATE TABLE feed_items (
+    id VARCHAR PRIMARY KEY, prediction_id VARCHAR NOT NULL UNIQUE, source VARCHAR NOT NULL, published TIMESTAMP NOT NULL,
+    link VARCHAR NOT NULL, created TIMESTAMP NOT NULL);
+CREATE TABLE warnings (
+    id VARCHAR NOT NULL, state VARCHAR NOT NULL, kind VARCHAR NOT NULL, topic VARCHAR NOT NULL, sentiment VARCHAR NOT NULL,
+    since TIMESTAMP NOT NULL, raised TIMESTAMP NOT NULL, seen INTEGER NOT NULL, items INTEGER NOT NULL,
+    expected DOUBLE NOT NULL, evidence DOUBLE NOT NULL, threshold DOUBLE NOT NULL, version INTEGER NOT NULL,
+    author VARCHAR NOT NULL, reason VARCHAR NOT NULL, created TIMESTAMP NOT NULL, PRIMARY KEY (id, state));
+CREATE VIEW current_warnings AS
+    SELECT *, min(created) OVER (PARTITION BY id) AS noticed FROM warnings
+    QUALIFY row_number() OVER (PARTITION BY id ORDER BY created DESC, rowid DESC) = 1;
+"""
+
+
+def _sixth(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(_WATCHED)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, "tables and views of the first version", _first),
     Migration(2, "experiments declared in full, side-by-side pairs, edits of a correction", _second),
     Migration(3, "what each user did on each day, rolled up", _third),
     Migration(4, "traps, second opinions, blocks, erasures; a verdict can be taken back", _fourth),
     Migration(5, "how probably what a policy accepted is right", _fifth),
+    Migration(6, "items of feeds, and early warnings", _sixth),
 )
 
 
@@ -267,6 +287,8 @@ TABLES = (
     "promotions",
     "training_runs",
     "uses",
+    "feed_items",
+    "warnings",
 )
 VIEWS = (
     "current_traps",
@@ -275,5 +297,6 @@ VIEWS = (
     "current_reviews",
     "current_experiments",
     "current_training_runs",
+    "current_warnings",
     "champion",
 )

@@ -47,6 +47,8 @@ class Snapshot(NamedTuple):
 def accepted(store: Store) -> list[Example]:
     """Return the examples that stand accepted now, one an input: the newest acceptance wins, a person's before a policy's.
 
+    Of several heads the one that tells most of them wins: people may have spoken of different ones.
+
     `weight` is the probability that the output is right: with which a policy accepted it, where the policy has one (reliability's
     posterior). What a person accepted weighs 1, and so does what a policy accepted that knows no probability: agreement counts
     heads, and a number made up for it would only look as if somebody had measured it. The caps come later (weighing.py).
@@ -60,7 +62,8 @@ def accepted(store: Store) -> list[Example]:
            ANTI JOIN (SELECT input_hash FROM current_traps WHERE active AND source = 'gold') t ON t.input_hash = c.input_hash
            WHERE status = 'accepted'
            QUALIFY row_number() OVER (PARTITION BY input_hash
-               ORDER BY (NOT starts_with(reviewer, 'policy:')) DESC, reviewed DESC, id) = 1
+               ORDER BY (NOT starts_with(reviewer, 'policy:')) DESC, coalesce(len(json_keys(output, '$.labels')), 0) DESC,
+                   reviewed DESC, id) = 1
            ORDER BY created, id"""
     )
     return [

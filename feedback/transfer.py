@@ -135,7 +135,9 @@ def _record(table: str, row: Mapping[str, Any], index: int) -> Any:
         )
     values = {name: row[name] for name in names if name in row}
     try:
-        values["created"] = _moment(values["created"])
+        for name in ("created", "published", "since", "raised"):
+            if name in values:
+                values[name] = _moment(values[name])
         for name in ("input", "output", "variants", "guardrails", "segments", "versions"):
             if name in values and isinstance(values[name], str):
                 values[name] = json.loads(values[name]) if values[name] else None

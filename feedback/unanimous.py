@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
+from feedback.heads import within
 from feedback.heard import Heard
 from feedback.records import Trap
 from feedback.store import Store
@@ -64,7 +65,7 @@ def _beyond_dispute(answers: Sequence[Heard], trusted: Collection[str]) -> bool:
     people = {answer.contributor for answer in answers}
     alike = len({(answer.item, answer.output) for answer in answers}) == 1
     doubted = any(answer.person == "rejected" or answer.settled not in ("", answer.output) for answer in answers)
-    corrects = all(answer.output != answer.shown for answer in answers)
+    corrects = not any(within(json.loads(answer.output), json.loads(answer.shown)) for answer in answers)
     return len(people) >= FEW and len(people & set(trusted)) >= TRUSTED and alike and corrects and not doubted
 
 

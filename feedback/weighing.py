@@ -80,12 +80,20 @@ def weigh(store: Store, examples: Sequence[Example], rule: CapRule) -> Round:
 def label_pair(shown: Json, output: Json) -> str:
     """Return what was changed into what: `a -> b` of labels, the most frequent such change of spans; "" for no change.
 
+    Of several heads it is the first that was changed, in the order of their names; of a head that is left out nothing is said.
     A span that was added changed `nothing` into its label; one whose borders moved, its label into the same label.
     """
     if not isinstance(shown, Mapping) or not isinstance(output, Mapping):
         return ""
     if "label" in output:
         return "" if output["label"] == shown.get("label") else f"{shown.get('label')} -> {output['label']}"
+    if "labels" in output:
+        was = shown.get("labels", {})
+        changed = [head for head, label in sorted(output["labels"].items()) if was.get(head) != label]
+        return f"{changed[0]}/{was.get(changed[0])} -> {changed[0]}/{output['labels'][changed[0]]}" if changed else ""
+    if "spans" not in output:
+        before_, after_ = _said({key: shown.get(key) for key in output}), _said(output)
+        return "" if before_ == after_ else f"{before_} -> {after_}"
     before, after = _triples(shown), _triples(output)
     gone, come = sorted(before - after), sorted(after - before)
     changes: Counter[str] = Counter()
@@ -96,6 +104,10 @@ def label_pair(shown: Json, output: Json) -> str:
         changes[f"{met[2] if met else 'nothing'} -> {label}"] += 1
     changes.update(f"{label} -> nothing" for _, _, label in gone)
     return min(changes, key=lambda name: (-changes[name], name)) if changes else ""
+
+
+def _said(output: Mapping[str, Json]) -> str:
+    return json.dumps(output, ensure_ascii=False, sort_keys=True)
 
 
 def _groups(row: Mapping[str, Json] | None) -> tuple[tuple[str, ...], str]:

@@ -59,6 +59,14 @@ class Words:
         return error.detail
 
 
+def told(error: AmendError, say: Say) -> str:
+    """Return an error in the language of `say` where the catalogue has it, else its English detail."""
+    try:
+        return say(f"error.{error.code}", **error.values) if error.code else error.detail
+    except KeyError:  # a code that only programs meet
+        return error.detail
+
+
 def preferred(accept_language: str) -> str:
     """Return the first language we have of an Accept-Language header (RFC 9110, 12.5.4), English where none fits."""
     wishes: list[tuple[float, int, str]] = []

@@ -37,7 +37,7 @@ def augmented(examples: Sequence[Example], share: float, seed: int, avoid: froze
     """Return about `share` times as many made-up examples, each from a random real one, with the least weight of its sources.
 
     None has the text of a real example or an input hash of `avoid`; what does is tried again and then left out. Inputs
-    that are no text, and outputs that are neither spans nor a label, give nothing. The same seed gives the same examples.
+    that are no text, and outputs that are neither spans nor labels of the whole text, give nothing. The same seed gives the same examples.
     """
     chance = random.Random(seed)
     mentions = _mentions(examples)
@@ -45,7 +45,7 @@ def augmented(examples: Sequence[Example], share: float, seed: int, avoid: froze
     made: list[Example] = []
     for _ in range(round(share * len(examples))):
         source = chance.choice(examples)
-        if not isinstance(source.input, str) or not set(source.output) & {"spans", "label"}:
+        if not isinstance(source.input, str) or not set(source.output) & {"spans", "label", "labels"}:
             continue
         for _ in range(_TRIES):
             one = _spans(source, mentions, chance) if "spans" in source.output else _label(source, chance)

@@ -7,14 +7,13 @@ trained on): better. Every class, every sentence, and calibration are watched as
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import binomtest, norm
 
 from feedback.records import Answer, Example, Json
-from model.gate_report import Check, CheckVerdict, GateResult, Power, Worsened, points, verdict_of
+from model.gate_report import Check, CheckVerdict, GateResult, Power, Worsened, check, verdict_of
 from model.paired import LEVEL, Paired, calibration_error, paired_counts
 from model.task import Task
 
@@ -43,6 +42,7 @@ SIGN_ALPHA = 0.05
 ECE_MARGIN = 0.01
 """Expected calibration error (15 bins) may grow by 1 point."""
 WORSE_LISTED = 50
+_NAMED = {name: {"key": f"models.shown.{name}"} for name in ("latency_ms", "size_mb")}  # measures with words of their own
 RESAMPLES = 4000
 
 
@@ -122,17 +122,13 @@ def _scores(task: Task, part: Slice) -> dict[str, float]:
 
 def _old_domain(pairs: Paired, random: np.random.Generator) -> Check:
     if not len(pairs):
-        return Check(
-            "old_domain", None, None, None, "undecided", 0, "There is no validation data of the old domain: nothing can be said."
-        )
+        return check("old_domain", None, None, None, "undecided", 0, "old_domain.none")
     difference, lower = pairs.difference(), pairs.lower_bound(random, RESAMPLES)
     margin, least = -max(OLD_MARGIN, pairs.resolution()), -max(OLD_MARGIN, pairs.standard_error())
     verdict: CheckVerdict = "pass" if difference >= least and lower >= margin - 1e-12 else "fail"
-    words = (
-        f"Old domain: {points(difference)} points on {len(pairs)} items (at least {points(least)}); with 95 % certainty not below "
-        f"{points(lower)} (at least {points(margin)})."
-    )
-    return Check("old_domain", difference, lower, margin, verdict, len(pairs), words)
+    told = {"difference": difference, "least": least, "lower": lower, "margin": margin}
+    said = {key: 100 * value for key, value in told.items()}
+    return check("old_domain", difference, lower, margin, verdict, len(pairs), "old_domain", items=len(pairs), **said)
 
 
 def _anchor(pairs: Paired, random: np.random.Generator) -> list[Check]:
@@ -140,45 +136,29 @@ def _anchor(pairs: Paired, random: np.random.Generator) -> list[Check]:
     if not len(pairs):
         return []
     same = _old_domain(pairs, random)
-    words = same.words.replace("Old domain:", "Old domain, against the best champion before:")
-    return [replace(same, name="anchor", words=words)]
+    return [check("anchor", same.value, same.lower, same.margin, same.verdict, same.items, "anchor", **same.values)]
 
 
 def _feedback(pairs: Paired, random: np.random.Generator) -> Check:
     if len(pairs) < FEEDBACK_LEAST:
         difference = pairs.difference() if len(pairs) else None
-        words = (
-            f"Feedback: {len(pairs)} accepted items were kept for judging; {FEEDBACK_LEAST} are needed to decide. "
-            "A person may still offer the candidate."
-        )
-        return Check("feedback", difference, None, 0.0, "undecided", len(pairs), words)
+        few = {"items": len(pairs), "least": FEEDBACK_LEAST}
+        return check("feedback", difference, None, 0.0, "undecided", len(pairs), "feedback.few", **few)
     difference = pairs.difference()
     p = pairs.p_better(random, RESAMPLES)
-    name = "McNemar's exact test" if pairs.one_answer else "paired bootstrap"
-    tail = f"(one-sided p {p:.3f}, {name}, below {FEEDBACK_ALPHA:g} is asked)"
-    if difference > 0 and p < FEEDBACK_ALPHA:
-        return Check(
-            "feedback",
-            difference,
-            p,
-            0.0,
-            "pass",
-            len(pairs),
-            f"Feedback: {points(difference)} points on {len(pairs)} items {tail}.",
-        )
     seen = difference <= 0 and pairs.resolution() <= FEEDBACK_SEEN  # the slice would have seen a gain worth having
-    if difference > 0 or (not seen and pairs.p_worse(random, RESAMPLES) >= FEEDBACK_ALPHA):
-        words = f"Feedback: {points(difference)} points on {len(pairs)} items {tail}: too few items to tell it from chance."
-        return Check("feedback", difference, p, 0.0, "undecided", len(pairs), words)
-    return Check(
-        "feedback",
-        difference,
-        p,
-        0.0,
-        "fail",
-        len(pairs),
-        f"Feedback: {points(difference)} points on {len(pairs)} items: not better {tail}.",
-    )
+    verdict: CheckVerdict = "fail"
+    if difference > 0 and p < FEEDBACK_ALPHA:
+        verdict = "pass"
+    elif difference > 0 or (not seen and pairs.p_worse(random, RESAMPLES) >= FEEDBACK_ALPHA):
+        verdict = "undecided"
+    told = {"difference": 100 * difference, "items": len(pairs), "p": p, "test": _test(pairs), "alpha": FEEDBACK_ALPHA}
+    return check("feedback", difference, p, 0.0, verdict, len(pairs), f"feedback.{verdict}", **told)
+
+
+def _test(pairs: Paired) -> dict[str, str]:
+    """Return the name of the test behind a p-value, as a key of the catalogue."""
+    return {"key": "models.test.mcnemar" if pairs.one_answer else "models.test.bootstrap"}
 
 
 def _gold(pairs: Paired, random: np.random.Generator) -> list[Check]:
@@ -186,13 +166,9 @@ def _gold(pairs: Paired, random: np.random.Generator) -> list[Check]:
     if not len(pairs):
         return []
     difference, p = pairs.difference(), pairs.p_worse(random, RESAMPLES)
-    name = "McNemar's exact test" if pairs.one_answer else "paired bootstrap"
-    words = (
-        f"Known truth: {points(difference)} points on {len(pairs)} gold items, which nobody but the owner writes; "
-        f"worse with one-sided p {p:.3f} ({name}; below {GOLD_ALPHA:g} it fails)."
-    )
+    told = {"difference": 100 * difference, "items": len(pairs), "p": p, "test": _test(pairs), "alpha": GOLD_ALPHA}
     failed = difference < 0 and p < GOLD_ALPHA
-    return [Check("gold", difference, p, 0.0, "fail" if failed else "pass", len(pairs), words)]
+    return [check("gold", difference, p, 0.0, "fail" if failed else "pass", len(pairs), "gold", **told)]
 
 
 def _head(pairs: Paired, random: np.random.Generator) -> list[Check]:
@@ -200,11 +176,8 @@ def _head(pairs: Paired, random: np.random.Generator) -> list[Check]:
     if not len(pairs):
         return []
     difference, p = pairs.difference(), pairs.p_better(random, RESAMPLES)
-    words = (
-        f"Against a head on the frozen base that learned the same in seconds: {points(difference)} points on {len(pairs)} items "
-        f"(above 0 is asked; one-sided p {p:.3f}, shown)."
-    )
-    return [Check("head", difference, p, 0.0, "pass" if difference > 0 else "fail", len(pairs), words)]
+    told = {"difference": 100 * difference, "items": len(pairs), "p": p}
+    return [check("head", difference, p, 0.0, "pass" if difference > 0 else "fail", len(pairs), "head", **told)]
 
 
 def class_errors(classes: int) -> float:
@@ -224,14 +197,14 @@ def _classes(pairs: Paired) -> list[Check]:
         one = pairs.of_label(label)
         seen = int(one.champion[:, [0, 2]].sum())
         if seen < CLASS_LEAST:
-            words = f"Class {label}: {seen} of it in the validation data; with fewer than {CLASS_LEAST} it is not judged."
-            checks.append(Check(f"class:{label}", None, None, None, "shown", seen, words))
+            told = {"label": {"label": label}, "items": seen, "least": CLASS_LEAST}
+            checks.append(check(f"class:{label}", None, None, None, "shown", seen, "class.few", **told))
             continue
         difference, error = one.difference(), one.standard_error()
         margin = -max(CLASS_MARGIN, errors * error)
         verdict: CheckVerdict = "pass" if difference >= margin else "fail"
-        words = f"Class {label}: {points(difference)} points of F1 on {seen} of it (at least {points(margin)})."
-        checks.append(Check(f"class:{label}", difference, None, margin, verdict, seen, words))
+        told = {"label": {"label": label}, "difference": 100 * difference, "items": seen, "margin": 100 * margin}
+        checks.append(check(f"class:{label}", difference, None, margin, verdict, seen, "class", **told))
     return checks
 
 
@@ -240,29 +213,28 @@ def _sentences(old: Paired, new: Paired) -> list[Check]:
     better, worse = (a + b for a, b in zip(old.better_worse(), new.better_worse(), strict=True))
     items = len(old) + len(new)
     if not items:
-        return [Check("sentences", None, None, None, "undecided", 0, "There is no item to compare the answers on.")]
+        return [check("sentences", None, None, None, "undecided", 0, "sentences.none")]
     p = float(binomtest(worse, better + worse, 0.5, alternative="greater").pvalue) if better + worse else 1.0
-    words = f"Sentences: {better} better, {worse} worse of {items}; worse outnumber better with p {p:.3f} (exact sign test, {SIGN_ALPHA:g} asked)."
-    sign = Check("sentences", (better - worse) / items, p, 0.0, "fail" if p < SIGN_ALPHA else "pass", items, words)
+    told = {"better": int(better), "worse": int(worse), "items": items, "p": p, "alpha": SIGN_ALPHA}
+    sign = check("sentences", (better - worse) / items, p, 0.0, "fail" if p < SIGN_ALPHA else "pass", items, "sentences", **told)
     share = worse / items
     most = max(WORSE_SHARE, WORSE_TO_BETTER * better / items)
-    words = f"Sentences made worse: {share:.1%} of {items} (at most {most:.1%})."
-    ceiling = Check("worse_share", share, None, most, "pass" if share <= most else "fail", items, words)
+    verdict: CheckVerdict = "pass" if share <= most else "fail"
+    ceiling = check("worse_share", share, None, most, verdict, items, "worse_share", share=share, items=items, most=most)
     return [sign, ceiling]
 
 
 def _calibration(task: Task, *parts: Slice) -> Check:
     examples = [example for part in parts for example in part.examples]
     if not examples:
-        return Check("calibration", None, None, ECE_MARGIN, "undecided", 0, "There is no item to measure calibration on.")
+        return check("calibration", None, None, ECE_MARGIN, "undecided", 0, "calibration.none")
     before, after = (
         calibration_error([a.confidence for a in side], [_same(task, e, a) for e, a in zip(examples, side, strict=True)])
         for side in ([a for part in parts for a in part.champion], [a for part in parts for a in part.candidate])
     )
-    words = f"Calibration error: {100 * before:.2f} before, {100 * after:.2f} after (at most {100 * ECE_MARGIN:g} point more; 15 bins)."
-    return Check(
-        "calibration", after - before, None, ECE_MARGIN, "pass" if after - before <= ECE_MARGIN else "fail", len(examples), words
-    )
+    told = {"before": 100 * before, "after": 100 * after, "most": 100 * ECE_MARGIN}
+    verdict: CheckVerdict = "pass" if after - before <= ECE_MARGIN else "fail"
+    return check("calibration", after - before, None, ECE_MARGIN, verdict, len(examples), "calibration", **told)
 
 
 def _same(task: Task, example: Example, answer: Answer) -> bool:
@@ -271,9 +243,7 @@ def _same(task: Task, example: Example, answer: Answer) -> bool:
 
 def _shown(shown: Mapping[str, tuple[float, float]]) -> list[Check]:
     return [
-        Check(
-            name, after - before, None, None, "shown", 0, f"{name}: {before:.2f} before, {after:.2f} after (shown, not judged)."
-        )
+        check(name, after - before, None, None, "shown", 0, "shown", name=_NAMED.get(name, name), before=before, after=after)
         for name, (before, after) in shown.items()
     ]
 

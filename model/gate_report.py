@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from feedback.records import Json
+from feedback.words import Say, Words
 
 GateVerdict = Literal["passed", "refused", "undecided"]
 CheckVerdict = Literal["pass", "fail", "undecided", "shown"]
+Names = Callable[[str], str]
+"""A label as it is written in the data -> as it is shown."""
+
+_ENGLISH = Words([Path(__file__).with_name("words.toml")]).speaker("en")
 
 
 @dataclass(frozen=True)
@@ -18,7 +24,8 @@ class Check:
 
     `value`: the measured difference candidate - champion (or share), in units of the score (0..1). `lower`: its
     one-sided 95 % lower bound, or the p-value where `words` say so; None where there is none. `margin`: what value or
-    bound must reach. `items`: how many items it rests on. `shown`: reported, never decides.
+    bound must reach. `items`: how many items it rests on. `shown`: reported, never decides. `words`: the sentence in English, for
+    cards and programs; `key` and `values` are what it is made of, for any language of the catalogue (check_words).
     """
 
     name: str
@@ -28,6 +35,8 @@ class Check:
     verdict: CheckVerdict
     items: int
     words: str
+    key: str = ""
+    values: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -72,24 +81,57 @@ class GateResult:
         return {**asdict(self), "power_words": power_words(self)}
 
 
+def check(
+    name: str,
+    value: float | None,
+    lower: float | None,
+    margin: float | None,
+    verdict: CheckVerdict,
+    items: int,
+    key: str,
+    /,
+    **values: Json,
+) -> Check:
+    """Return a check whose sentence is `models.check.KEY` of the catalogue, filled with `values` (see check_words)."""
+    full = f"models.check.{key}"
+    return Check(name, value, lower, margin, verdict, items, _said(_ENGLISH, full, values, str), full, values)
+
+
+def check_words(told: Mapping[str, Json], say: Say, names: Names = str) -> str:
+    """Return a card's check as `verdict: sentence` in the language of `say`; the English sentence where an old card has no key.
+
+    A value `{"key": k}` is the catalogue's own text of k, `{"label": l}` a label of the demo; others fill the sentence as they are.
+    """
+    verdict = say(f"models.check_verdict.{told['verdict']}")
+    words = _said(say, told["key"], told["values"], names) if told.get("key") else str(told["words"])
+    return say("models.check_line", verdict=verdict, words=words)
+
+
+def gate_words(gate: Mapping[str, Json], say: Say, names: Names = str) -> list[str]:
+    """Return a card's gate in a language: a line a check, then how often it passes candidates of known worth."""
+    lines = [check_words(told, say, names) for told in gate.get("checks", [])]
+    power, resolution = gate.get("power"), gate.get("resolution")
+    return [*lines, say("models.power", resolution=100 * resolution, **power)] if power and resolution is not None else lines
+
+
+def _said(say: Say, key: str, values: Mapping[str, Json], names: Names) -> str:
+    return say(key, **{name: _one(say, value, names) for name, value in values.items()})
+
+
+def _one(say: Say, value: Json, names: Names) -> object:
+    if not isinstance(value, Mapping):
+        return value
+    return names(value["label"]) if "label" in value else say(value["key"])
+
+
 def verdict_of(checks: Sequence[Check]) -> GateVerdict:
     """Return refused where any check fails, else undecided where any is, else passed."""
     verdicts = {check.verdict for check in checks}
     return "refused" if "fail" in verdicts else "undecided" if "undecided" in verdicts else "passed"
 
 
-def points(value: float) -> str:
-    """Return a difference of scores in points with its sign: +1.25."""
-    return f"{100 * value:+.2f}"
-
-
 def power_words(result: GateResult) -> str:
     """Return how much this set can see, and how often its old-domain check passes candidates of known worth."""
     if result.power is None or result.resolution is None:
         return ""
-    power = result.power
-    return (
-        f"This set can see a loss of {100 * result.resolution:.1f} points. At this size the checks of old domain and feedback "
-        f"pass an equal candidate in {power.equal:.0%} of cases, one half a point better in {power.better:.0%}, one half a "
-        f"point worse in {power.worse:.0%}."
-    )
+    return _ENGLISH("models.power", resolution=100 * result.resolution, **asdict(result.power))

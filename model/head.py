@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-not-found, im
 from feedback.errors import BadDemo
 from model.base import output_layer
 from model.frozen import flowing
+from model.packing import head_slices, heads_of
 
 STRENGTH = 0.1
 """scikit-learn's C for inputs of unit spread: best or within 1.3 points of it at 300, 1,000 and 3,000 texts of BANKING77
@@ -72,8 +73,24 @@ def fit_output(features: Sequence[dict[str, Any]], states: Sequence[np.ndarray],
     """Return the output layer that a logistic regression finds; the same features give the same numbers.
 
     states: what flows into it for each feature, (tokens, width) or (width,). outputs: how many labels the layer has. A label
-    without examples gets an output that never wins. Raises BadDemo where there are not two labels to tell apart.
+    without examples gets an output that never wins. Of several heads each is a regression of its own, on the features that know its
+    label. Raises BadDemo where there are not two labels to tell apart.
     """
+    heads = heads_of(features)
+    if not heads:
+        return _regression(features, states, outputs)
+    parts = []
+    for number, columns in enumerate(head_slices(heads)):
+        known = [i for i, feature in enumerate(features) if feature["labels"][number] >= 0]
+        own = [{**features[i], "labels": features[i]["labels"][number] - columns.start} for i in known]
+        parts.append(_regression(own, [states[i] for i in known], columns.stop - columns.start))
+    weight, bias = (np.concatenate([part[i] for part in parts]) for i in range(2))
+    return Output(weight, bias, max(part.passes for part in parts), sum(part.loss for part in parts))
+
+
+def _regression(features: Sequence[dict[str, Any]], states: Sequence[np.ndarray], outputs: int) -> Output:
+    if not features:
+        raise BadDemo("method 'head' needs examples of at least two different labels of each head")
     inputs, labels, weights = _places(features, states)
     present = np.unique(labels)
     if len(present) < 2:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 from typing import NamedTuple
 
@@ -23,10 +24,13 @@ from feedback.staff import Staff
 from feedback.store import Store
 from feedback.webhook import Webhook
 from feedback.words import Words
+from model.card import Card
 from model.cleaner import Cleaner
 from model.data import task_of
+from model.drift import InputDrift
 from model.gold import lay_traps
 from model.lane import Lane
+from model.live import Live
 from model.observing import observe
 from model.offering import Offering
 from model.resident import Resident
@@ -35,7 +39,7 @@ from model.rounds import Rounds
 from model.serve import Predictor
 from model.serving import predictor_of
 from model.starter import ensure_versions, first_experiment
-from model.task import task_type
+from model.task import Task
 from model.versions import Versions
 
 
@@ -58,6 +62,8 @@ class House(NamedTuple):
     meter: Meter
     backups: Backups
     conditions: Conditions
+    live: Live | None
+    drift: InputDrift | None
 
     @property
     def desk(self) -> Desk:
@@ -82,6 +88,8 @@ class House(NamedTuple):
     def begin(self) -> None:
         """Take up what a kill cut short, and look after log and training from now on."""
         self.room.begin()
+        if self.live:
+            self.live.begin()
         self.retrainer.begin()
         self.lane.begin()
         self.backups.begin()
@@ -91,6 +99,8 @@ class House(NamedTuple):
         """Stop watching and predicting, then close the log."""
         self.conditions.close()
         self.backups.close()
+        if self.live:
+            self.live.close()
         self.room.close()
         self.cleaner.close()
         self.lane.close()
@@ -98,6 +108,15 @@ class House(NamedTuple):
         self.predictor.close()
         self.store.close()
         self.home.running_file.unlink(missing_ok=True)
+
+
+def _task(demo: Demo, card: Card) -> Task:
+    """Return the task whose rules the pages follow: as the demo says, with what the champion knows besides."""
+    task = task_of(demo)
+    if task.catalogued:
+        return task
+    found = tuple(dict.fromkeys((*task.labels, *card.labels)))  # the data may have grown a label since
+    return type(task)(demo.labels or found, demo.limits.max_chars, demo.fallback_label or card.fallback_label)
 
 
 def open_house(demo: Demo, home: Home, words: Words) -> House:
@@ -112,10 +131,7 @@ def open_house(demo: Demo, home: Home, words: Words) -> House:
             declared = first_experiment(demo, variants)
             if declared:
                 experiments.declare(declared)
-        card = versions.card(experiments.champion)
-        found = tuple(dict.fromkeys((*task_of(demo).labels, *card.labels)))  # the data may have grown a label since
-        labels, fallback = demo.labels or found, demo.fallback_label or card.fallback_label
-        task = task_type(demo.task)(labels, demo.limits.max_chars, fallback)
+        task = _task(demo, versions.card(experiments.champion))
         lay_traps(demo, task, store)
         predictor = predictor_of(demo, home, versions, task)
         for version in experiments.serving():
@@ -138,9 +154,10 @@ def open_house(demo: Demo, home: Home, words: Words) -> House:
         meter = Meter(demo.name)
         room = open_room(
             demo, home, store, Measured(predictor, meter), task.widget, experiments, words,
-            cards=versions, interrupt=interrupt, tell=webhook.tell,
+            cards=versions, interrupt=interrupt, tell=webhook.tell, replies=predictor.replies,
             cut=lambda text: predictor.words(experiments.champion, text), erasing=erasing,
         )  # fmt: skip
+        live = Live(store, task.catalogue, task.additions) if task.catalogued else None
         backups = Backups(demo.backups, store, home.backups, demo.path, webhook.tell, erasing)
         conditions = observe(meter, home, store, predictor, experiments, retrainer, room, backups, webhook)
     except BaseException:
@@ -163,4 +180,6 @@ def open_house(demo: Demo, home: Home, words: Words) -> House:
         meter,
         backups,
         conditions,
+        live,
+        InputDrift(demo, store, json.loads) if task.form in ("text", "dialogue") and demo.data.train else None,
     )

@@ -15,7 +15,7 @@ from model.descent import Learner
 from model.layers import TOP_LAYERS, cached_states, check_layered, upper_logits
 from model.packed import Packed, why_plain
 from model.packed_attention import padded_attention, varlen_attention
-from model.packing import Feature, Pack, filled, pack, places, shape_of
+from model.packing import Feature, Pack, filled, head_slices, heads_of, pack, places, shape_of
 
 Amp = Callable[[], AbstractContextManager[Any]]
 CACHING = 32  # texts at once while states are computed that will not change
@@ -152,8 +152,23 @@ def mean_weight(features: Sequence[Feature]) -> float:
 
 def packed_loss(logits: torch.Tensor, given: Pack) -> torch.Tensor:
     """Return the loss of a pack from the logits of its wanted places, (places, labels). The same number as weighted_loss."""
-    losses = functional.cross_entropy(logits.float(), given.labels, reduction="none")
+    losses = cross_entropies(logits.float(), given.labels, given.heads)
     return (losses * given.weights).sum()
+
+
+def cross_entropies(logits: torch.Tensor, labels: torch.Tensor, heads: Sequence[int]) -> torch.Tensor:
+    """Return the cross-entropy at each place: (places,). With heads it is the sum over those whose label is known.
+
+    logits: (places, columns); labels, as numbers of columns: (places,), or (places, heads) with -100 where nothing is known.
+    """
+    if not heads:
+        return functional.cross_entropy(logits, labels, reduction="none")
+    parts = []
+    for number, columns in enumerate(head_slices(heads)):
+        given = labels[:, number]
+        own = torch.where(given < 0, given, given - columns.start)
+        parts.append(functional.cross_entropy(logits[:, columns], own, reduction="none"))
+    return torch.stack(parts).sum(dim=0)
 
 
 def weighted_loss(
@@ -161,14 +176,15 @@ def weighted_loss(
 ) -> torch.Tensor:
     """Return the cross-entropy over labelled places, each times its example's weight, by place and by `level`.
 
-    logits: (batch, tokens, labels) with labels -100 where a place does not count, or (batch, labels). level: the mean weight in
-    the whole training set. By the batch's own weights, examples that should weigh little would teach at full rate wherever
-    they fall into one batch. counted: the labelled places to divide by, where these features are only a part of their batch.
+    logits: (batch, tokens, labels) with labels -100 where a place does not count, or (batch, labels); of several heads the losses
+    are summed. level: the mean weight in the whole training set. By the batch's own weights, examples that should weigh little would
+    teach at full rate wherever they fall into one batch. counted: the labelled places to divide by, where these features are only
+    a part of their batch.
     """
     device = logits.device
     weights = torch.tensor([float(feature["weight"]) for feature in features], device=device)
     if logits.ndim == 2:
-        losses = functional.cross_entropy(logits, torch.tensor([f["labels"] for f in features], device=device), reduction="none")
+        losses = cross_entropies(logits, torch.tensor([f["labels"] for f in features], device=device), heads_of(features))
         return (losses * weights).sum() / ((counted or len(features)) * level)
     labels = padded([feature["labels"] for feature in features], -100).to(device)
     losses = functional.cross_entropy(logits.transpose(1, 2), labels, reduction="none", ignore_index=-100)  # (batch, tokens)

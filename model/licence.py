@@ -10,9 +10,11 @@ import yaml
 from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 
-from model.base import DEFAULT_BASE
+from model.base import CHARACTERS, DEFAULT_BASE
 
 UNKNOWN = "unknown"
+OWN = "other"
+"""Of a base that was made of the demo's own texts: Hugging Face's name for terms that no list has."""
 _CARDS = ("README.md", "MODEL_CARD.md")
 _TEXTS = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "COPYING")
 _OPENINGS = {"apache-2.0": ("Apache License", "Version 2.0"), "mit": ("MIT License",)}
@@ -34,6 +36,11 @@ class Licence(NamedTuple):
         """Return what a model card says of it; `whose`: the base's name."""
         if self.name == UNKNOWN:
             return f"Licence of the base `{whose}`: unknown: look it up ({self.source}). Until then do not pass this model on."
+        if whose == CHARACTERS:
+            return (
+                f"The base `{whose}` is nobody else's work: {self.source}. What it learned from has terms of its own: those of the seed "
+                "data and of the notice that contributors read."
+            )
         return (
             f"Licence of the base `{whose}`: {self.name} (according to {self.source}). What it learned from here has terms of its own: "
             "those of the seed data and of the notice that contributors read."
@@ -45,6 +52,8 @@ def licence_of(base: str, beside: Path | None = None) -> Licence:
     if base == DEFAULT_BASE:
         name = f"sentence-transformers/{DEFAULT_BASE}"
         return Licence("apache-2.0", f"the model card of {name}", ("en",), name)
+    if base == CHARACTERS:
+        return Licence(OWN, "its weights were random, and its vocabulary is that of the seed data")
     places = [place for place in ([beside / base] if beside else []) + [Path(base)] if place.is_dir()]
     if places:
         return _in_directory(places[0])

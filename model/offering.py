@@ -79,4 +79,8 @@ class Offering:
 
 def _ask_reason(card: Card, reason: str, what: str) -> None:
     if card.verdict not in ("passed", "first") and not reason.strip():
-        raise Conflict(f"the gate's verdict on version {card.number} is {card.verdict!r}: it is {what} only with a reason")
+        raise Conflict(
+            f"the gate's verdict on version {card.number} is {card.verdict!r}: it is {what} only with a reason",
+            code="reason_of_verdict",
+            values={"version": card.number},
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,8 @@ import torch
 from torch.nn import functional
 
 Feature = dict[str, Any]
+"""What is learned from a window: `input_ids`, `labels`, `weight`. labels: a list with one a token; one int of a whole text; or, with
+`heads` (how many outputs each head has, in order), a tuple with one a head. -100 stands where nothing is known."""
 
 
 class Grid(NamedTuple):
@@ -45,13 +48,14 @@ class Pack(NamedTuple):
     bounds: torch.Tensor  # (texts + 1,) int32
     wanted: torch.Tensor  # (places,) int64
     wanted_bounds: torch.Tensor  # (texts + 1,) int32
-    labels: torch.Tensor  # (places,) int64
+    labels: torch.Tensor  # (places,) int64, or (places, heads)
     weights: torch.Tensor  # (places,) float32
     texts: int
     longest: int
     most: int
     tokens_grid: Grid | None
     wanted_grid: Grid | None
+    heads: tuple[int, ...] = ()  # outputs by head, where a text has several answers
 
     def to(self, device: torch.device) -> Pack:
         """Return the pack on the device. To CUDA from pinned memory, without waiting for it."""
@@ -69,7 +73,17 @@ class Pack(NamedTuple):
 def places(feature: Feature) -> int:
     """Return how many places of a feature carry a label: a text as a whole is one."""
     labels = feature["labels"]
-    return 1 if isinstance(labels, int) else sum(label != -100 for label in labels)
+    return sum(label != -100 for label in labels) if isinstance(labels, list) else 1
+
+
+def heads_of(features: Sequence[Feature]) -> tuple[int, ...]:
+    """Return how many outputs each head has; () where every place has one answer. All features of a training agree."""
+    return tuple(features[0].get("heads", ()))
+
+
+def head_slices(heads: Sequence[int]) -> list[slice]:
+    """Return the columns of each head."""
+    return [slice(end - size, end) for size, end in zip(heads, accumulate(heads), strict=True)]
 
 
 def pack(features: Sequence[Feature], level: float = 1.0, counted: int | None = None, grids: bool = True) -> Pack:
@@ -81,10 +95,12 @@ def pack(features: Sequence[Feature], level: float = 1.0, counted: int | None = 
     lengths = [len(feature["input_ids"]) for feature in features]
     starts = np.concatenate([[0], np.cumsum(lengths)])
     found: list[np.ndarray] = []
-    labels: list[int] = []
+    labels: list[Any] = []
+    heads = heads_of(features)
     for feature, start in zip(features, starts, strict=False):
-        given = np.atleast_1d(np.asarray(feature["labels"]))  # (tokens,), or (1,) of a whole text: its first token stands for it
-        kept = np.flatnonzero(given != -100)
+        # (tokens,), or of a whole text, for which its first token stands, (1,) or (1, heads)
+        given = np.asarray(feature["labels"])[None] if heads else np.atleast_1d(np.asarray(feature["labels"]))
+        kept = np.zeros(1, np.int64) if heads else np.flatnonzero(given != -100)
         found.append(kept + start)
         labels += given[kept].tolist()
     if not labels:  # nothing to learn here: one place that weighs nothing keeps all shapes as they are
@@ -104,6 +120,7 @@ def pack(features: Sequence[Feature], level: float = 1.0, counted: int | None = 
         most=max(counts),
         tokens_grid=_grid(lengths) if grids else None,
         wanted_grid=_grid(counts) if grids else None,
+        heads=heads,
     )
 
 
@@ -133,7 +150,9 @@ def filled(given: Pack, shape: Shape) -> Pack:
         bounds=torch.cat([given.bounds, ends]),
         wanted=functional.pad(given.wanted, (0, extra), value=first),
         wanted_bounds=functional.pad(given.wanted_bounds, (0, texts), value=shape.places),
-        labels=functional.pad(given.labels, (0, extra)),
+        labels=functional.pad(given.labels, (0, 0, 0, extra), value=-100)
+        if given.heads
+        else functional.pad(given.labels, (0, extra)),
         weights=functional.pad(given.weights, (0, extra)),
         texts=shape.texts,
         longest=shape.longest,

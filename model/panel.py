@@ -10,7 +10,8 @@ import gradio as gr
 
 from feedback.errors import AmendError
 from feedback.experiments import Experiments
-from feedback.words import Say
+from feedback.words import Say, told
+from model.gate_report import Names
 from model.lane import Lane
 from model.plots import Plotted
 from model.retrain import Retrainer
@@ -27,19 +28,26 @@ def build(
     *,
     author_of: Callable[[gr.Request], str],
     engines: Callable[[], Mapping[int, str]] = dict,
+    names: Names = str,
 ) -> None:
-    """Draw the page into the surrounding gr.Tab. `author_of(request)` names who is logged in; `engines()` what computes each version."""
-    shown = Shown(t, retrainer, experiments, versions, lane, engines)
+    """Draw the page into the surrounding gr.Tab. `author_of(request)` names who is logged in; `engines()` what computes each version;
+    `names` how a label is called in the page's language.
+    """
+    shown = Shown(t, retrainer, experiments, versions, lane, engines, names)
     plotted = Plotted(t, retrainer, experiments, versions)
-    overview = gr.Textbox(lines=3, interactive=False, show_label=False, container=False, elem_id="models-overview")
-    progress = gr.Textbox(interactive=False, show_label=False, container=False, elem_id="models-progress")
+    overview = gr.Textbox(
+        label=t("models.overview"), lines=3, interactive=False, show_label=False, container=False, elem_id="models-overview"
+    )
+    progress = gr.Textbox(
+        label=t("models.progress"), interactive=False, show_label=False, container=False, elem_id="models-progress"
+    )
     with gr.Row():
         retrain = gr.Button(t("models.retrain"), variant="primary", elem_id="models-retrain")
         cancel = gr.Button(t("models.cancel"), elem_id="models-cancel")
         refresh = gr.Button(t("models.refresh"), elem_id="models-refresh")
     table = gr.Dataframe(label=t("models.table"), interactive=False, wrap=True, elem_id="models-table")
     picked = gr.Dropdown(label=t("models.pick"), choices=[], interactive=True, elem_id="models-pick")
-    gate = gr.Textbox(lines=4, interactive=False, show_label=False, elem_id="models-gate")
+    gate = gr.Textbox(label=t("models.gate"), lines=4, interactive=False, show_label=False, elem_id="models-gate")
     worse = gr.Dataframe(
         label=t("models.worse"),
         interactive=False,
@@ -66,7 +74,7 @@ def build(
             y_title=t("models.curve.score"), y_axis_format=".3f", color_title=" ", height=280, min_width=320, buttons=[], show_label=False,
             elem_id="models-scores", visible=False,
         )  # fmt: skip
-    below = gr.Textbox(interactive=False, show_label=False, container=False, elem_id="models-curves")
+    below = gr.Textbox(label=t("models.curves"), interactive=False, show_label=False, container=False, elem_id="models-curves")
     drawn = gr.State("")
     runs = gr.Dataframe(label=t("models.runs"), interactive=False, wrap=True, elem_id="models-runs")
     everything = [overview, progress, table, picked, gate, worse, runs]
@@ -94,31 +102,31 @@ def build(
         ]
 
     def do_retrain(chosen: int | None, request: gr.Request) -> list[Any]:
-        run = _said(lambda: retrainer.start("button", author_of(request)))
-        gr.Info(t("models.started", run=run.id, examples=run.examples))
+        run = _said(t, lambda: retrainer.start("button", author_of(request)))
+        gr.Info(t("models.started", run=run.id, examples=run.examples), title=t("models.toast.info"))
         return redraw(chosen)
 
     def do_cancel(chosen: int | None, request: gr.Request) -> list[Any]:
         now = retrainer.progress()
         if now is None:
-            raise gr.Error(t("models.idle"), print_exception=False)
-        _said(lambda: retrainer.cancel(now.run, author_of(request)))
-        gr.Info(t("models.cancelled", run=now.run))
+            raise gr.Error(t("models.idle"), print_exception=False, title=t("models.toast.error"))
+        _said(t, lambda: retrainer.cancel(now.run, author_of(request)))
+        gr.Info(t("models.cancelled", run=now.run), title=t("models.toast.info"))
         return redraw(chosen)
 
     def do_offer(chosen: int, part: float, why: str, request: gr.Request) -> list[Any]:
-        experiment = _said(lambda: retrainer.offering.offer(chosen, part, author_of(request), why))
-        gr.Info(t("models.offered", version=chosen, experiment=experiment.name))
+        experiment = _said(t, lambda: retrainer.offering.offer(chosen, part, author_of(request), why))
+        gr.Info(t("models.offered", version=chosen, experiment=experiment.name), title=t("models.toast.info"))
         return redraw(chosen)
 
     def do_promote(chosen: int, why: str, request: gr.Request) -> list[Any]:
-        _said(lambda: retrainer.offering.promote(chosen, author_of(request), why))
-        gr.Info(t("models.promoted", version=chosen))
+        _said(t, lambda: retrainer.offering.promote(chosen, author_of(request), why))
+        gr.Info(t("models.promoted", version=chosen), title=t("models.toast.info"))
         return redraw(chosen)
 
     def do_roll_back(chosen: int | None, why: str, request: gr.Request) -> list[Any]:
-        made = _said(lambda: experiments.roll_back(author_of(request), why))
-        gr.Info(t("models.rolled_back", version=made.version))
+        made = _said(t, lambda: experiments.roll_back(author_of(request), why))
+        gr.Info(t("models.rolled_back", version=made.version), title=t("models.toast.info"))
         return redraw(chosen)
 
     refresh.click(redraw, picked, everything, api_visibility="private", show_progress="hidden")
@@ -143,10 +151,10 @@ def build(
     blocks.load(redraw, picked, everything, api_visibility="private", show_progress="hidden")
 
 
-def _said(act: Callable[[], Any]) -> Any:
-    """Run an act of a person; what it refuses is told to them in words."""
+def _said(t: Say, act: Callable[[], Any]) -> Any:
+    """Run an act of a person; what it refuses is told to them in the page's language."""
     try:
         return act()
     except AmendError as error:
         # Gradio shows a message as HTML, and a refusal may quote what somebody wrote.
-        raise gr.Error(escape(str(error)), print_exception=False) from error
+        raise gr.Error(escape(told(error, t)), print_exception=False, title=t("models.toast.error")) from error

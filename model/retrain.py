@@ -98,7 +98,9 @@ class Retrainer:
         """End the running training; nothing of it is registered. Raises NotFound where it is not the running one."""
         with self._lock:
             if self._run is None or self._run.id != run_id or self._process is None:
-                raise NotFound(f"no running training {run_id!r}; running: {self._run.id if self._run else 'none'}")
+                raise NotFound(
+                    f"no running training {run_id!r}; running: {self._run.id if self._run else 'none'}", code="no_training"
+                )
             self._cancelled_by = author
             self._process.terminate()
 
@@ -170,9 +172,13 @@ class Retrainer:
 
     def _refuse_second(self) -> None:
         if self._run is not None:
-            raise Conflict(f"training {self._run.id} is running: wait for it, or cancel it")
+            raise Conflict(
+                f"training {self._run.id} is running: wait for it, or cancel it",
+                code="training_runs",
+                values={"run": self._run.id},
+            )
         if self._stopping.is_set():
-            raise Busy("the app is stopping")
+            raise Busy("the app is stopping", code="app_stops")
 
     def _launch(self, run: TrainingRun, job: Job) -> TrainingRun:
         self.rounds.begin(run)
@@ -180,7 +186,9 @@ class Retrainer:
             self._process = self.rounds.directory(run.id).launch(job)
         except OSError as error:
             self.rounds.end(self.rounds.dropped(run, words=f"the training process could not start: {error}"))
-            raise Busy(f"the training process could not start: {error}") from error
+            raise Busy(
+                f"the training process could not start: {error}", code="training_unstarted", values={"problem": error}
+            ) from error
         self._run, self._cancelled_by = run, ""
         self._watcher = threading.Thread(target=self._watch, args=(run, self._process), name=f"watch-{run.id}", daemon=True)
         self._watcher.start()

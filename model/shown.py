@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 
 from feedback.experiments import Experiments
-from feedback.records import Json, text_of
+from feedback.records import text_of
 from feedback.words import Say
+from model.gate_report import Names, gate_words
 from model.lane import Lane
 from model.ledger import MANY
 from model.retrain import Retrainer
@@ -30,7 +31,9 @@ class Shown:
         versions: Versions,
         lane: Lane | None = None,
         engines: Callable[[], Mapping[int, str]] = dict,
+        names: Names = str,
     ) -> None:
+        self._names = names
         self._t = t
         self._retrainer = retrainer
         self._experiments = experiments
@@ -108,15 +111,18 @@ class Shown:
         title = self._t(
             "models.gate_title", version=number, champion=card.champion_version, verdict=self._t(f"models.verdict.{card.verdict}")
         )
-        lines = [title, *card.gate_words(), *self._ledger(card), *self._weighing(card), *self._origin(card), *self._erased(card)]
+        judged = gate_words(card.gate, self._t, self._names)
+        lines = [title, *judged, *self._ledger(card), *self._weighing(card), *self._origin(card), *self._erased(card)]
         return "\n".join([*lines, *untracked])
 
     def worse(self, number: int | None) -> pd.DataFrame:
         """Return the items that a version answers worse than its champion did, those that lost most first; often empty."""
         card = None if number is None else self._versions.card(number)
-        listed = card.gate.get("worse", []) if card and card.gate else []
+        if card is None or not card.gate:
+            return pd.DataFrame([], columns=[self._t(f"models.worse.{name}") for name in _WORSE_COLUMNS])
+        task, listed = card.bound_task(), card.gate.get("worse", [])
         rows = [
-            (text_of(item["input"]), *(_answer(item["input"], item[name]) for name in ("truth", "before", "after")))
+            (text_of(item["input"]), *(task.words_of(item["input"], item[name]) for name in ("truth", "before", "after")))
             for item in listed
         ]
         return pd.DataFrame(rows, columns=[self._t(f"models.worse.{name}") for name in _WORSE_COLUMNS])
@@ -156,7 +162,12 @@ class Shown:
     def runs(self) -> pd.DataFrame:
         """Return the newest retrainings."""
         rows = [
-            {**row, "state": self._t(f"models.state.{row['state']}"), "began": f"{row['began']:%Y-%m-%d %H:%M}"}
+            {
+                **row,
+                "state": self._t(f"models.state.{row['state']}"),
+                "trigger": self._t(f"models.trigger.{row['trigger']}"),
+                "began": f"{row['began']:%Y-%m-%d %H:%M}",
+            }
             for row in self._retrainer.rounds.all(20)
         ]
         frame = pd.DataFrame([[row[name] for name in _RUN_COLUMNS] for row in rows], columns=list(_RUN_COLUMNS))
@@ -175,11 +186,3 @@ class Shown:
 def _score(card: Card) -> str:
     main = card.scores.get("test", {}).get("main")
     return "" if main is None else f"{main:.3f}"
-
-
-def _answer(input_: Json, output: Json) -> str:
-    """Return an answer in one line: its label, or its spans as `label: words`."""
-    if "label" in output:
-        return str(output["label"])
-    text = text_of(input_)
-    return "; ".join(f"{span['label']}: {text[span['start'] : span['end']]}" for span in output.get("spans", ())) or "–"

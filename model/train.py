@@ -112,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         "--track", type=Path, help="where the run's curves go (default: tracking/NAME beside the version's directory)"
     )
     parser.add_argument("--settings", type=Path, help="settings.json of python -m model.search; options given here go first")
-    parser.add_argument("--base", default="", help="base model: all-MiniLM-L6-v2, a directory, or a hub name")
+    parser.add_argument("--base", default="", help="base model: all-MiniLM-L6-v2, characters, a directory, or a hub name")
     parser.add_argument("--method", choices=METHODS)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--learning-rate", type=float)

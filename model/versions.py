@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from feedback.errors import BadInput, Conflict, NotFound
 from model.card import CARD, Card, read_card
@@ -70,7 +71,9 @@ class Versions:
         """Return a version's card; raise NotFound with the numbers there are."""
         if not (self.path_of(number) / CARD).is_file():
             known = ", ".join(map(str, self.numbers())) or "none"
-            raise NotFound(f"no model version {number}; there are: {known}")
+            raise NotFound(
+                f"no model version {number}; there are: {known}", code="no_version", values={"number": number, "known": known}
+            )
         return read_card(self.path_of(number))
 
     def path_of(self, number: int) -> Path:
@@ -165,6 +168,24 @@ def summary(card: Card) -> Mapping[str, object]:
         "validation": round(validation["main"], 4) if "main" in validation else None,
         "created": card.created,
     }
+
+
+def public_facts(versions: Versions) -> list[dict[str, Any]]:
+    """Return what everybody may know of each version: number, day, kind, verdict, and the score of its sealed test part."""
+    facts = []
+    for card in versions.cards():
+        sealed = card.scores.get("test", {})
+        facts.append(
+            {
+                "number": card.number,
+                "made": card.created,
+                "kind": card.kind,
+                "verdict": card.verdict,
+                "score": round(sealed["main"], 4) if "main" in sealed else None,
+                "items": int(sealed.get("items", 0)),
+            }
+        )
+    return facts
 
 
 def as_lines(versions: Versions) -> str:

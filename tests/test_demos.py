@@ -55,6 +55,30 @@ def test_a_third_demo_needs_a_toml_and_a_csv(tmp_path: Path) -> None:
         house.desk.predict(ann, "x" * 51)
 
 
+def test_a_demo_of_several_heads_needs_a_toml_and_a_csv(tmp_path: Path) -> None:
+    """A column a head, some cells empty: both heads are answered, and each can be corrected alone."""
+    with (tmp_path / "mail.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("message", "team", "haste"))
+        for place, thing in enumerate(THINGS):
+            for label, sentence in ASKED.items():
+                haste = ("now", "later", "")[place % 3]
+                writer.writerow((f"{sentence.format(thing)}{' immediately!' if haste == 'now' else ''}", label, haste))
+    demo = tmp_path / "mail.toml"
+    demo.write_text(
+        'name = "mail"\ntask = "multioutput_text_classification"\ntitle = "Which team, and how soon?"\n'
+        f'[data]\ntrain = "mail.csv"\ntext_column = "message"\nlabel_column = "team,haste"\n{QUICK}',
+        encoding="utf-8",
+    )
+    with opened(demo, tmp_path / "home") as house:
+        assert set(house.predictor.task.labels) == {*(f"team/{name}" for name in ASKED), "haste/now", "haste/later"}
+        ann = Visitor("u_ann")
+        shown = house.desk.predict(ann, "I want my money back for the toaster immediately!")
+        assert shown.output["labels"] == {"haste": "now", "team": "refund"}
+        correction, status = house.desk.correct(ann, shown.id, {"labels": {"haste": "later"}})
+        assert (correction.output, correction.edits, status) == ({"labels": {"haste": "later"}}, 1.0, "pending")
+
+
 def test_a_third_demo_of_spans_needs_a_toml_and_a_conll_file(tmp_path: Path) -> None:
     """One TOML and a CoNLL file with a label of its own: spans come out in code points."""
     lines = []

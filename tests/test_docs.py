@@ -23,6 +23,17 @@ def blocks(kind: str) -> list[str]:
     return re.findall(rf"^```{kind}\n(.*?)^```", README, re.S | re.M)
 
 
+@pytest.mark.parametrize(
+    "text", re.findall(r"^```toml\n(.*?)^```", (ROOT / "docs" / "adding-a-demo.md").read_text(encoding="utf-8"), re.S | re.M)
+)
+def test_the_worked_demos_are_whole(text: str, tmp_path: Path) -> None:
+    """Each TOML of docs/adding-a-demo.md is a demo that loads, of a task that is there, with examples to try."""
+    (tmp_path / "worked.toml").write_text(text, encoding="utf-8")
+    demo = load_demo(tmp_path / "worked.toml")
+    assert demo.task in task_types()
+    assert demo.examples
+
+
 def test_every_file_in_the_tree_exists() -> None:
     """Each path at the start of a line of the tree is there, under the room above it."""
     room = ""
@@ -77,8 +88,10 @@ def test_the_demos_hang_together(file: Path) -> None:
     assert demo.task in task_types()
     for words in (demo.title, demo.description, demo.notice, demo.placeholder):
         assert set(words) == {"en", "zh"}
-    assert set(demo.label_names["zh"]) == set(demo.labels)
+    heads = {label.split("/")[0] for label in demo.labels if "/" in label}  # of a task with several heads: each has a title
+    assert set(demo.label_names.get("zh", {})) == {*demo.labels, *heads}
     assert demo.resolve(demo.data.train).exists()
+    assert bool(demo.data.catalogue) == task_types()[demo.task].catalogued
     card = " ".join(file.with_suffix(".md").read_text(encoding="utf-8").lower().split())
     assert "for this project" in card
 

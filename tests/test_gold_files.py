@@ -11,13 +11,15 @@ import pytest
 
 from feedback.demo import Demo, load_demo
 from feedback.duplicates import duplicate_groups
-from feedback.records import Example
+from feedback.records import Example, text_of
 from model.data import load_gold, load_seed, task_of
+from model.task import task_types
 from tests.conftest import ROOT
 
 DEMOS = ROOT / "demos"
-DISEASE, SUPPORT = DEMOS / "disease.toml", DEMOS / "support.toml"
-BOTH = pytest.mark.parametrize("path", [DISEASE, SUPPORT], ids=["disease", "support"])
+DISEASE, SUPPORT, FINANCE = DEMOS / "disease.toml", DEMOS / "support.toml", DEMOS / "finance.toml"
+HELPDESK = DEMOS / "helpdesk.toml"
+ALL = pytest.mark.parametrize("path", [DISEASE, SUPPORT, FINANCE, HELPDESK], ids=["disease", "support", "finance", "helpdesk"])
 
 
 def with_gold(path: Path) -> Demo:
@@ -33,22 +35,24 @@ def gold_of(path: Path) -> list[Example]:
     return load_gold(demo, task_of(demo))
 
 
-@BOTH
+@ALL
 def test_every_row_is_accepted_and_as_it_is_stored(path: Path) -> None:
     """The task takes each row, changes nothing in it, and a visitor could have written it: within the demo's own length."""
-    items = gold_of(path)
+    items, demo = gold_of(path), load_demo(path)
     lines = (DEMOS / f"{path.stem}.gold.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [{"text": item.input, **item.output} for item in items] == [json.loads(line) for line in lines]
-    assert max(len(item.input) for item in items) <= load_demo(path).limits.max_chars
-    assert all(item.input == " ".join(item.input.split()) for item in items)
+    read = task_types()[demo.task].read
+    written = [read(json.loads(line), demo.data.text_column, demo.data.label_column) for line in lines]
+    assert [(item.input, item.output) for item in items] == written
+    assert max(len(text_of(item.input)) for item in items) <= demo.limits.max_chars
+    assert all(item.input == " ".join(item.input.split()) for item in items if isinstance(item.input, str))
 
 
-@BOTH
+@ALL
 def test_no_gold_item_is_nearly_in_the_starter_set_or_twice(path: Path) -> None:
     """What the model was trained, validated or tested on is no trap, and nobody meets one trap twice in other words."""
     _, seed = load_seed(load_demo(path))
-    known = [example.input for part in (seed.train, seed.validation, seed.test) for example in part]
-    items = [item.input for item in gold_of(path)]
+    known = [text_of(example.input) for part in (seed.train, seed.validation, seed.test) for example in part]
+    items = [text_of(item.input) for item in gold_of(path)]
     groups = duplicate_groups([*known, *items])
     assert groups[len(known) :] == list(range(len(known), len(known) + len(items)))
     assert not set(items) & set(load_demo(path).examples)
@@ -60,6 +64,27 @@ def test_every_intent_has_gold_items() -> None:
     assert set(counts) == set(load_demo(SUPPORT).labels)
     assert min(counts.values()) >= 4
     assert max(counts.values()) <= sum(counts.values()) / 8
+
+
+def test_every_topic_and_sentiment_has_gold_items() -> None:
+    """Both heads are told of each item; each topic at least three times, each sentiment eight, and none of them is a good guess."""
+    items = gold_of(FINANCE)
+    for head, least, most in (("topic", 3, 1 / 7), ("sentiment", 8, 1 / 2)):
+        counts = Counter(f"{head}/{item.output['labels'][head]}" for item in items)
+        assert set(counts) == {label for label in load_demo(FINANCE).labels if label.startswith(f"{head}/")}
+        assert min(counts.values()) >= least
+        assert max(counts.values()) <= most * len(items)
+
+
+def test_headlines_of_the_finance_demo_hold_no_link_and_no_handle() -> None:
+    """Tickers are one to five letters; a headline names each at most once, and no text holds a link or somebody's handle."""
+    _, seed = load_seed(load_demo(FINANCE))
+    texts = [e.input for e in (*seed.train, *seed.validation, *seed.test, *gold_of(FINANCE))]
+    assert not [text for text in texts if re.search(r"https?:|www\.|(?<!\w)@\w", text)]
+    for text in texts:
+        tickers = re.findall(r"\$([A-Z]+)\b", text)
+        assert all(len(ticker) <= 5 for ticker in tickers), text
+        assert len(set(tickers)) == len(tickers), text
 
 
 def test_spans_are_whole_words_of_every_kind() -> None:

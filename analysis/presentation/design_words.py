@@ -24,7 +24,7 @@ def design_blocks(report: Report, design: Design, t: Say) -> list[Block]:
         Line(t("experiments.design.hypothesis", text=experiment.hypothesis or none)),
         Line(t("experiments.design.mode", mode=t(f"experiments.mode.{experiment.mode}"))),
         Line(t("experiments.design.metric", metric=metric_in_words(report.metric, t))),
-        Line(t("experiments.design.definition", definition=experiment.definition or none)),
+        Line(t("experiments.design.definition", definition=_definition(experiment, t) or none)),
         Line(t("experiments.design.guardrails", guardrails=_listed(guardrails, t) or none)),
         Line(t("experiments.design.rule", rule=rule_in_words(report, t))),
         Line(
@@ -38,6 +38,14 @@ def design_blocks(report: Report, design: Design, t: Say) -> list[Block]:
         _variants(experiment, t),
     ]
     return [*made, Heading(t("experiments.design.numbers")), _steps(design.steps, t)] if design.steps else made
+
+
+def _definition(experiment: Experiment, t: Say) -> str:
+    """Return the stored definition in the page's language; as it was stored, where it is not today's any more."""
+    metric = METRICS.get(experiment.primary_metric)
+    if metric is None or experiment.definition != metric.definition:
+        return experiment.definition
+    return t(f"experiments.design.formula.{metric.better}", y=metric.y, n=metric.n)
 
 
 def _declared(design: Design, t: Say) -> list[Block]:

@@ -4,21 +4,41 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from feedback.errors import AmendError, BadInput
 from feedback.records import Json
+from feedback.widgets import widget_named
+from feedback.words import Say, told
 
 MOST_ERRORS = 20
 """So many errors of a file are told; the rest is counted."""
-COLUMNS = ("text", "label", "spans", "annotator", "id", "gold", "status", "time", "comment", "question", "answer", "rating")
+COLUMNS = (
+    "text",
+    "label",
+    "spans",
+    "labels",
+    "output",
+    "annotator",
+    "id",
+    "gold",
+    "status",
+    "time",
+    "comment",
+    "question",
+    "answer",
+    "rating",
+)
 """Our names for what a row may hold; `Reading.columns` says what a file calls them."""
 _TRUE, _FALSE = ("true", "1", "yes"), ("", "false", "0", "no", "none")
 
-Widget = Literal["spans", "choice"]
+Widget = str
+"""The name of a widget: how a task's answers are shown and corrected."""
+_OWN_COLUMNS = ("label", "spans", "labels")
 
 
 class Annotation(NamedTuple):
@@ -37,7 +57,7 @@ class Annotation(NamedTuple):
 
 @dataclass(frozen=True)
 class Reading:
-    """How a file is to be read. `widget` is the task's: its answers are spans in a text, or one label a text."""
+    """How a file is to be read. `widget` is the task's."""
 
     widget: Widget
     columns: Mapping[str, str] = field(default_factory=dict)  # our name -> the file's
@@ -71,6 +91,29 @@ class BadFile(BadInput):
         self.found = found
 
 
+class ErrorLine(str):
+    """An error of a file with its place, in English; said_line says it in another language, where the catalogue has it."""
+
+    place: str
+    error: AmendError | None
+
+    def __new__(cls, place: str, error: AmendError | str) -> Self:
+        """Make the English line of an error at a place."""
+        detail = error if isinstance(error, str) else error.detail
+        line = super().__new__(cls, f"{place}: {detail}" if place else detail)
+        line.place, line.error = place, None if isinstance(error, str) else error
+        return line
+
+
+def said_line(line: str, say: Say) -> str:
+    """Return an error's line in the language of `say`; what has no words of its own there stays as it is."""
+    if not isinstance(line, ErrorLine) or line.error is None or not line.error.code:
+        return line
+    number = re.fullmatch(r"line (\d+)", line.place)
+    place = say("imported.line", number=number[1]) if number else line.place
+    return f"{place}: {told(line.error, say)}" if place else told(line.error, say)
+
+
 class Problems:
     """The errors of one file, in order. Nothing of a file with errors is stored."""
 
@@ -84,8 +127,7 @@ class Problems:
         """Note an error at a place of the file."""
         self.count += 1
         if len(self._first) < MOST_ERRORS:
-            detail = error if isinstance(error, str) else error.detail
-            self._first.append(f"{place}: {detail}" if place else detail)
+            self._first.append(ErrorLine(place, error))
 
     def lines(self) -> tuple[str, ...]:
         """Return the first errors, each with its place."""
@@ -132,42 +174,39 @@ def row_annotations(place: str, row: Mapping[str, Any], how: Reading) -> list[An
     if how.annotators:
         missing = [name for name in how.annotators if name not in row]
         if missing:
-            raise BadInput(f"no column {missing[0]!r} for an annotator; columns are {', '.join(map(str, row))}")
+            raise BadInput(
+                f"no column {missing[0]!r} for an annotator; columns are {', '.join(map(str, row))}",
+                code="file_no_annotator",
+                values={"column": missing[0], "known": ", ".join(map(str, row))},
+            )
         said = [(name, row[name]) for name in how.annotators if row[name] not in ("", None)]
     else:
-        value = _needed(row, how, "spans" if how.widget == "spans" else "label")
+        value = _needed(row, how, widget_named(how.widget).column)
         said = [(str(_cell(row, how, "annotator")), value)]
     made = []
     for annotator, value in said:
-        output = renamed(output_of(value, how.widget), how.rename)
+        output = renamed(output_of(value, how.widget), how.rename, how.widget)
         if output is not None:
             made.append(Annotation(place, text, output, annotator, **common))
     return made
 
 
 def output_of(value: Any, widget: Widget) -> Json:
-    """Return a cell as the task's output: a label, or spans as a list or its JSON text. The task checks the rest."""
-    if widget == "choice":
-        if not isinstance(value, (str, int)) or isinstance(value, bool):
-            raise BadInput(f"label is {str(value)[:80]!r}: it must be a text")
-        return {"label": str(value)}
-    if isinstance(value, str):
-        value = parsed(value, "spans")
-    if not isinstance(value, list) or not all(isinstance(span, dict) for span in value):
-        raise BadInput(f"spans is {str(value)[:80]!r}: it must be a list of objects with start, end and label")
-    return {"spans": value}
+    """Return a cell as the task's output. The task checks the rest."""
+    kind = widget_named(widget)
+    if isinstance(value, str) and kind.column != "label":
+        value = parsed(value, kind.column)
+    return kind.from_cell(value)
 
 
-def renamed(output: Json, rename: Mapping[str, str]) -> Json | None:
-    """Return an output in the demo's labels; a span renamed to "" goes, and for a label so renamed the result is None."""
-    if not rename:
-        return output
-    if "label" in output:
-        label = rename.get(output["label"], output["label"])
-        return {"label": label} if label else None
-    spans = [{**s, "label": rename.get(s["label"], s["label"]) if isinstance(s.get("label"), str) else s.get("label")}
-             for s in output["spans"]]  # fmt: skip
-    return {"spans": [span for span in spans if span["label"] != ""]}
+def renamed(output: Json, rename: Mapping[str, str], widget: Widget) -> Json | None:
+    """Return an output in the demo's labels; None where nothing is left of it."""
+    return widget_named(widget).renamed(output, rename) if rename else output
+
+
+def answer_cells(output: Json) -> dict[str, Json]:
+    """Return an output as columns: an output of one of the columns of its own, any other as JSON under `output`."""
+    return dict(output) if len(output) == 1 and set(output) <= set(_OWN_COLUMNS) else {"output": output}
 
 
 def parsed(text: str, what: str) -> Any:
@@ -175,19 +214,27 @@ def parsed(text: str, what: str) -> Any:
     try:
         return json.loads(text, parse_constant=_no_constant)
     except RecursionError:
-        raise BadInput(f"{what} is JSON nested too deeply to be data") from None
+        raise BadInput(f"{what} is JSON nested too deeply to be data", code="file_json_deep", values={"what": what}) from None
     except json.JSONDecodeError as error:
         line = f"line {error.lineno}, " if "\n" in text else ""
-        raise BadInput(f"{what} is not JSON: {line}character {error.colno}: {error.msg}") from error
+        raise BadInput(
+            f"{what} is not JSON: {line}character {error.colno}: {error.msg}",
+            code="file_json_at",
+            values={"what": what, "line": error.lineno, "column": error.colno},
+        ) from error
     except ValueError as error:  # NaN, a number of thousands of digits
-        raise BadInput(f"{what} is not JSON: {error}") from error
+        raise BadInput(f"{what} is not JSON: {error}", code="file_json", values={"what": what}) from error
 
 
 def truth(value: Any, what: str) -> bool:
     """Return a yes or no as files write it."""
     said = str("" if value is None else value).strip().lower()
     if said not in _TRUE + _FALSE:
-        raise BadInput(f"{what} is {str(value)[:40]!r}: it must be one of {', '.join(_TRUE + _FALSE[1:])}, or empty")
+        raise BadInput(
+            f"{what} is {str(value)[:40]!r}: it must be one of {', '.join(_TRUE + _FALSE[1:])}, or empty",
+            code="file_truth",
+            values={"what": what, "value": str(value)[:40], "known": ", ".join(_TRUE + _FALSE[1:])},
+        )
     return said in _TRUE
 
 
@@ -205,7 +252,11 @@ def moment(value: Any) -> datetime | None:
         when = datetime.fromisoformat(str(value)) if number is None else datetime.fromtimestamp(number, UTC)
         return (when.astimezone(UTC) if when.tzinfo else when).replace(tzinfo=None)
     except (ValueError, OverflowError, OSError):
-        raise BadInput(f"time is {str(value)[:40]!r}: it must be ISO 8601, or seconds since 1970") from None
+        raise BadInput(
+            f"time is {str(value)[:40]!r}: it must be ISO 8601, or seconds since 1970",
+            code="file_time",
+            values={"value": str(value)[:40]},
+        ) from None
 
 
 def _no_constant(name: str) -> Any:
@@ -220,5 +271,9 @@ def _cell(row: Mapping[str, Any], how: Reading, name: str) -> Any:
 def _needed(row: Mapping[str, Any], how: Reading, name: str) -> Any:
     column = how.column(name)
     if column not in row:
-        raise BadInput(f"no {column!r} (say what it is called: {name}=COLUMN); there are {', '.join(map(str, row)) or 'none'}")
+        raise BadInput(
+            f"no {column!r} (say what it is called: {name}=COLUMN); there are {', '.join(map(str, row)) or 'none'}",
+            code="file_no_column",
+            values={"column": column, "name": name, "known": ", ".join(map(str, row)) or "–"},
+        )
     return row[column]

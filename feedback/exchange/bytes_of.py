@@ -15,19 +15,31 @@ LONGEST_LINE = 1_000_000
 def text_of_file(raw: bytes, name: str) -> str:
     """Return the file's text without a byte-order mark. Raises BadInput with the line of the first byte that is no UTF-8."""
     if len(raw) > LARGEST_FILE:
-        raise TooLarge(f"{name} has {len(raw)} bytes: at most {LARGEST_FILE} are read at once; cut it into several files")
+        raise TooLarge(
+            f"{name} has {len(raw)} bytes: at most {LARGEST_FILE} are read at once; cut it into several files",
+            code="file_large",
+            values={"file": name, "limit": LARGEST_FILE},
+        )
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise BadInput(f"{name} is UTF-16: save it as UTF-8")
+        raise BadInput(f"{name} is UTF-16: save it as UTF-8", code="file_utf16", values={"file": name})
     raw = raw.removeprefix(BOM_UTF8)
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        raise BadInput(f"{name}, line {line}: a byte that is not UTF-8 ({error.reason}): save the file as UTF-8") from None
+        raise BadInput(
+            f"{name}, line {line}: a byte that is not UTF-8 ({error.reason}): save the file as UTF-8",
+            code="file_utf8",
+            values={"file": name, "line": line},
+        ) from None
     if "\0" in text:
-        raise BadInput(f"{name}, line {text[: text.index(chr(0))].count(chr(10)) + 1}: holds a NUL: this is no text file")
+        raise BadInput(
+            f"{name}, line {text[: text.index(chr(0))].count(chr(10)) + 1}: holds a NUL: this is no text file",
+            code="file_nul",
+            values={"file": name},
+        )
     if not text.strip():
-        raise BadInput(f"{name} is empty")
+        raise BadInput(f"{name} is empty", code="file_empty", values={"file": name})
     return text
 
 

@@ -51,9 +51,17 @@ def check_all(annotations: Sequence[Annotation], source: str, space: str, check:
         try:
             item = check(given, space)
             if given.id and ids.setdefault(given.id, given.place) != given.place:
-                raise BadInput(f"id {given.id[:80]!r} stands at {ids[given.id]} already: each annotation has an id of its own")
+                raise BadInput(
+                    f"id {given.id[:80]!r} stands at {ids[given.id]} already: each annotation has an id of its own",
+                    code="file_id_twice",
+                    values={"id": given.id[:80], "place": ids[given.id]},
+                )
             if given.gold and gold.setdefault(item.hash, item).output != item.output:
-                raise BadInput(f"this input's known truth is another at {gold[item.hash].given.place}")
+                raise BadInput(
+                    f"this input's known truth is another at {gold[item.hash].given.place}",
+                    code="file_two_truths",
+                    values={"place": gold[item.hash].given.place},
+                )
             if not given.gold:
                 said.append(item)
             problems.found.append(item.given._replace(input=item.input, output=item.output))
@@ -67,11 +75,15 @@ def check_one(given: Annotation, space: str, *, model: Rules, screen: Callable[[
     for name in ("annotator", "id", "comment"):
         check_text(name, getattr(given, name))
     if len(given.comment) > max_comment:
-        raise TooLarge(f"the comment has {len(given.comment)} characters; at most {max_comment} are kept")
+        raise TooLarge(
+            f"the comment has {len(given.comment)} characters; at most {max_comment} are kept",
+            code="comment_too_long",
+            values={"count": len(given.comment), "limit": max_comment},
+        )
     seen, _ = model.check(given.input)  # alone first, as it comes in on the page: there it may be masked or refused
     input_, output = model.check(seen, given.output)
     if output is None:
-        raise BadInput("no output: an annotation says what the answer should be")
+        raise BadInput("no output: an annotation says what the answer should be", code="file_no_output")
     given = given._replace(comment=screen(given.comment))
     for name, value in (("input", input_), ("output", output)):  # not every task looks
         check_text(name, text_of(value))

@@ -104,7 +104,9 @@ def _annotations(place: str, block: Sequence[tuple[int, str]], how: Reading) -> 
         parts = [part.strip() for part in line.split("\t")] if "\t" in line else line.split()
         if len(parts) < 1 + columns or not parts[0]:
             raise BadInput(
-                f"(line {number}) {line[:80]!r}: a word and {columns} tag{'s' * (columns > 1)} are needed, cut by tabs or blanks"
+                f"(line {number}) {line[:80]!r}: a word and {columns} tag{'s' * (columns > 1)} are needed, cut by tabs or blanks",
+                code="file_tags",
+                values={"line": number, "text": line[:80]},
             )
         tokens.append(parts[0])
         for own, tag in zip(tags, parts[-columns:], strict=True):
@@ -122,7 +124,7 @@ def _annotations(place: str, block: Sequence[tuple[int, str]], how: Reading) -> 
     }
     names = how.annotators or (str(values.get("annotator", "")),)
     return [
-        Annotation(place, text, renamed({"spans": spans_of(own, places)}, how.rename), who, **common)
+        Annotation(place, text, renamed({"spans": spans_of(own, places)}, how.rename, how.widget), who, **common)
         for who, own in zip(names, tags, strict=True)
         if own[0] != _NOT_ANNOTATED
     ]
@@ -150,7 +152,11 @@ def _is_remark(line: str) -> bool:
 def _checked(tag: str, number: int, may_be_absent: bool) -> str:
     if _TAG.fullmatch(tag) or (may_be_absent and tag == _NOT_ANNOTATED):
         return tag
-    raise BadInput(f"(line {number}) tag {tag[:40]!r}: must be O, B-label or I-label{', or ? for none' if may_be_absent else ''}")
+    raise BadInput(
+        f"(line {number}) tag {tag[:40]!r}: must be O, B-label or I-label{', or ? for none' if may_be_absent else ''}",
+        code="file_tag",
+        values={"line": number, "tag": tag[:40]},
+    )
 
 
 def _placed(tokens: Sequence[str], given: str | None) -> tuple[str, list[tuple[int, int]]]:

@@ -23,7 +23,7 @@ MARK = "amend_csv"
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 _ESCAPED = re.compile(r"'+[=+\-@\t\r\n＝＋－＠]")
 _DELIMITERS = (",", ";", "\t")
-_ORDER = ("text", "label", "spans", "annotator", "status", "gold", "comment", "time", "id")
+_ORDER = ("text", "label", "spans", "labels", "output", "annotator", "status", "gold", "comment", "time", "id")
 
 
 def read(raw: bytes, name: str, how: Reading) -> Read:
@@ -43,7 +43,11 @@ def rows_of(text: str, name: str, how: Reading) -> list[tuple[str, dict[str, str
     try:
         header = next(lines)
         if len(set(header)) < len(header):
-            raise BadInput(f"{name}, line 1: a column is named twice: {', '.join(header)}")
+            raise BadInput(
+                f"{name}, line 1: a column is named twice: {', '.join(header)}",
+                code="file_column_twice",
+                values={"file": name, "header": ", ".join(header)},
+            )
         ours = MARK in header
         while True:
             began = lines.line_num + 1
@@ -56,7 +60,9 @@ def rows_of(text: str, name: str, how: Reading) -> list[tuple[str, dict[str, str
     except StopIteration:
         pass
     except csv.Error as error:
-        raise BadInput(f"{name}, line {began}: not CSV: {error}") from error
+        raise BadInput(
+            f"{name}, line {began}: not CSV: {error}", code="file_csv", values={"file": name, "line": began}
+        ) from error
     problems.refuse()
     return rows
 
@@ -99,4 +105,8 @@ def _delimiter(text: str, how: Reading, name: str) -> str:
                 return delimiter
         except (csv.Error, StopIteration):
             continue
-    raise BadInput(f"{name}, line 1: no column {needed!r} (say what it is called: text=COLUMN); the header is {first[:200]!r}")
+    raise BadInput(
+        f"{name}, line 1: no column {needed!r} (say what it is called: text=COLUMN); the header is {first[:200]!r}",
+        code="file_no_text",
+        values={"file": name, "column": needed, "header": first[:200]},
+    )

@@ -35,7 +35,11 @@ def form_of(path: Path, form: str | None = None) -> str:
     """Return the form given, or the one that a file's ending names. Raises BadInput with the choices."""
     found = form or _BY_ENDING.get(path.suffix.lower(), "")
     if found not in FORMS:
-        raise BadInput(f"{path.name}: {form or path.suffix or 'no ending'!r} names no form; available are {', '.join(FORMS)}")
+        raise BadInput(
+            f"{path.name}: {form or path.suffix or 'no ending'!r} names no form; available are {', '.join(FORMS)}",
+            code="file_no_form",
+            values={"file": path.name, "known": ", ".join(FORMS)},
+        )
     return found
 
 

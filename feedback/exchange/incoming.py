@@ -19,6 +19,7 @@ from feedback.exchange.annotation import Annotation
 from feedback.exchange.checked import Checked, check_all, check_one, json_text
 from feedback.exchange.contributor_ids import PREFIX, namespace
 from feedback.experiments import Experiments
+from feedback.heads import within
 from feedback.records import CHAMPION, Correction, Json, Prediction, Record, Review, Trap, Variant, Visitor, keyed_id, now
 from feedback.store import Store
 
@@ -188,7 +189,7 @@ class Importer:
                 created=moment,
             )
             shown = as_shown(self._model, prediction.input, prediction.output)
-            same, edits = item.output == shown, self._model.edits(shown, item.output)
+            same, edits = within(item.output, shown), self._model.edits(shown, item.output)
             rows.append(prediction)
             rows.append(
                 Correction(

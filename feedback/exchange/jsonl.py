@@ -1,4 +1,4 @@
-"""JSON Lines: one object a line with `text` and `spans` or `label`, and who said it. The form that loses nothing."""
+"""JSON Lines: one object a line with `text` and the answer (`spans`, `label`, `labels` or `output`), and who said it. The form that loses nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from feedback.errors import BadInput
-from feedback.exchange.annotation import Annotation, Read, Reading, one_by_one, parsed, row_annotations
+from feedback.exchange.annotation import Annotation, Read, Reading, answer_cells, one_by_one, parsed, row_annotations
 from feedback.exchange.bytes_of import lines_of, text_of_file
 
 
@@ -37,13 +37,15 @@ def object_of(line: str) -> dict[str, Any]:
     """Return the JSON object on a line; raise BadInput where there is none."""
     value = parsed(line, "the line")
     if not isinstance(value, dict):
-        raise BadInput(f"the line is {line.strip()[:80]!r}: it must be a JSON object")
+        raise BadInput(
+            f"the line is {line.strip()[:80]!r}: it must be a JSON object", code="file_object", values={"line": line.strip()[:80]}
+        )
     return value
 
 
 def row_of(annotation: Annotation) -> dict[str, Any]:
     """Return an annotation under our column names; only what it has."""
-    row: dict[str, Any] = {"text": annotation.input, **annotation.output, "annotator": annotation.annotator}
+    row: dict[str, Any] = {"text": annotation.input, **answer_cells(annotation.output), "annotator": annotation.annotator}
     row |= {"id": annotation.id, "status": annotation.status, "gold": annotation.gold, "comment": annotation.comment}
     row["time"] = annotation.time.isoformat() if annotation.time else ""
     return {key: value for key, value in row.items() if value not in ("", False) or key == "text"}

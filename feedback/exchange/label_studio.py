@@ -1,4 +1,4 @@
-"""Label Studio's JSON export: tasks with the annotations of several people, spans (`labels`) or one choice (`choices`).
+"""Label Studio's JSON export: tasks with the annotations of several people, spans (`labels`), one choice or one a control (`choices`).
 
 Its offsets were UTF-16 units in older versions and are code points in newer ones (its pull request 1559): the words that
 an export repeats beside each offset tell which. Relations, skipped annotations and other controls are left out and counted.
@@ -97,10 +97,10 @@ def _annotation(place: str, text: Any, given: Any, how: Reading, ignored: Counte
             ignored[other] += 1
         else:
             results.append(result)
-    if how.widget == "choice" and not results:
+    if how.widget != "spans" and not results:
         ignored["annotations without a choice"] += 1
         return None
-    output = renamed({"spans": [_span(text, r) for r in results]} if how.widget == "spans" else _choice(results), how.rename)
+    output = renamed(_output(text, results, how), how.rename, how.widget)
     if output is None:
         return None
     ours = given.get(_OURS)
@@ -165,6 +165,15 @@ def _code_points(text: str, start: int, end: int, words: Any) -> tuple[int, int]
     raise BadInput(f"offsets {start} to {end} do not hold the words {words[:80]!r} that stand beside them")
 
 
+def _output(text: str, results: list[Mapping[str, Any]], how: Reading) -> Json:
+    if how.widget == "spans":
+        return {"spans": [_span(text, result) for result in results]}
+    if how.widget == "choices":  # a control a head, named like it
+        controls = dict.fromkeys(str(result.get("from_name")) for result in results)
+        return {"labels": {name: _choice([r for r in results if str(r.get("from_name")) == name])["label"] for name in controls}}
+    return _choice(results)
+
+
 def _choice(results: list[Mapping[str, Any]]) -> Json:
     chosen: list[Any] = []
     for result in results:
@@ -187,8 +196,11 @@ def _who(completed_by: Any) -> str:
 
 def _result(annotation: Annotation) -> list[dict[str, Any]]:
     if "spans" not in annotation.output:
-        value = {"choices": [annotation.output["label"]]}
-        return [{"id": "1", "from_name": "label", "to_name": "text", "type": "choices", "value": value}]
+        said = annotation.output.get("labels") or {"label": annotation.output["label"]}  # by control: a head's is called like it
+        return [
+            {"id": str(number), "from_name": name, "to_name": "text", "type": "choices", "value": {"choices": [label]}}
+            for number, (name, label) in enumerate(said.items(), 1)
+        ]
     results = []
     for number, span in enumerate(annotation.output["spans"], 1):
         words = annotation.input[span["start"] : span["end"]]

@@ -26,8 +26,8 @@ class ChannelCounts(NamedTuple):
     corrections: int
     accepted: int
     rejected: int
-    since: datetime
-    latest: datetime
+    since: datetime | None  # None: nothing came yet
+    latest: datetime | None
 
 
 def annotations_of(store: Store, which: str = "accepted", channel: str | None = None) -> list[Annotation]:

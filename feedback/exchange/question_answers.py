@@ -16,6 +16,8 @@ from feedback.errors import BadInput
 from feedback.exchange import csv_table, jsonl
 from feedback.exchange.annotation import Annotation, Read, Reading, one_by_one, parsed, row_annotations
 from feedback.exchange.bytes_of import lines_of, text_of_file
+from feedback.records import Json
+from feedback.widgets import widget_named
 
 
 def read(raw: bytes, name: str, how: Reading) -> Read:
@@ -23,13 +25,14 @@ def read(raw: bytes, name: str, how: Reading) -> Read:
 
     Rows rated below `how.least_rating` are left out and counted; a row without a rating stays.
     """
-    if how.widget != "choice":
+    kind = widget_named(how.widget)
+    if kind.from_answer is None:
         raise BadInput(
-            f"{name}: an answer in words is no set of spans: question-answer logs suit a task that answers a text with one label, "
-            "and this demo's task marks spans in a text"
+            f"{name}: an answer in words is no output of this demo's task ({how.widget}): question-answer logs suit tasks that answer "
+            "a text with one label, or with a text"
         )
-    named = {"text": how.column("question"), "label": how.column("answer")}
-    ours = replace(how, columns={**how.columns, **named})
+    answer = kind.from_answer
+    ours = replace(how, columns={**how.columns, "text": how.column("question"), kind.column: kind.column})
     rows = _rows(raw, name, ours)
     ignored: Counter[str] = Counter()
 
@@ -41,7 +44,10 @@ def read(raw: bytes, name: str, how: Reading) -> Read:
         ):
             ignored[f"rated below {how.least_rating:g}"] += 1
             return []
-        return row_annotations(place, row, ours)
+        said = row.get(how.column("answer"))
+        if said in ("", None):
+            raise BadInput(f"no answer in column {how.column('answer')!r}; columns are {', '.join(map(str, row))}")
+        return row_annotations(place, {**row, kind.column: _cell(answer(said), kind.column)}, ours)
 
     found, problems = one_by_one(rows, make, name)
     problems.refuse()
@@ -52,13 +58,19 @@ def write(annotations: Iterable[Annotation]) -> bytes:
     """Return annotations as a JSONL log. Raises BadInput where the task marks spans."""
     rows = []
     for annotation in annotations:
-        if "label" not in annotation.output:
+        answer = next((annotation.output[key] for key in ("label", "text", "answer") if annotation.output.get(key)), None)
+        if answer is None:
             raise BadInput(
                 "an answer in words is no set of spans: export this demo's corrections as jsonl, csv, conll or label_studio"
             )
-        row = jsonl.row_of(annotation)
-        rows.append({"question": row.pop("text"), "answer": row.pop("label"), **row})
+        row = {key: value for key, value in jsonl.row_of(annotation).items() if key not in ("label", "output")}
+        rows.append({"question": row.pop("text"), "answer": answer, **row})
     return jsonl.dumped(rows)
+
+
+def _cell(output: Json, column: str) -> Any:
+    """Return an output as the column of a row holds it."""
+    return output.get(column, output)
 
 
 def _rows(raw: bytes, name: str, how: Reading) -> list[tuple[str, Any]]:

@@ -34,7 +34,11 @@ class Uploads:
         if offset > have or offset < 0:
             raise Conflict(f"the part begins at byte {offset}, and {have} bytes are there: send the parts in order")
         if offset + len(part) > LARGEST_FILE:
-            raise TooLarge(f"the file has more than {LARGEST_FILE} bytes: cut it into several files")
+            raise TooLarge(
+                f"the file has more than {LARGEST_FILE} bytes: cut it into several files",
+                code="file_upload_large",
+                values={"limit": LARGEST_FILE},
+            )
         with path.open("r+b" if have else "wb") as file:
             file.seek(offset)
             file.write(part)

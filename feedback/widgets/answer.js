@@ -56,7 +56,7 @@ class AnswerCard {
 
   buildComment() {
     const id = freshId("comment");
-    this.comment = el("textarea", { id, class: "am-input", rows: "2", placeholder: say("page.comment_placeholder"), oninput: () => this.refresh() });
+    this.comment = el("textarea", { id, class: "am-input", rows: "2", dir: "auto", placeholder: say("page.comment_placeholder"), oninput: () => this.refresh() });
     this.commentCount = el("span", { class: "am-count" });
     this.commentBox = el("details", { class: "am-comment" }, el("summary", { text: say("page.comment_open") }),
       el("label", { for: id, class: "am-hidden", text: say("page.comment") }), this.comment, this.commentCount);
@@ -97,8 +97,8 @@ class AnswerCard {
     this.fold(true, false);
   }
 
-  // The person's text is no longer the one that was answered.
-  textIsNow(text) { this.stale.hidden = !this.prediction || text === this.prediction.text; }
+  // Whether the form still holds what was answered.
+  stillAnswers(is) { this.stale.hidden = !this.prediction || is(this.prediction.text); }
 
   refresh() {
     const changed = this.editor.changed();

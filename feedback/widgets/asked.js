@@ -5,7 +5,7 @@ class AskedCard {
     this.onSent = onSent;
     this.card = null; // made when there is a first text to judge
     this.status = statusLine();
-    this.text = el("p", { class: "am-text am-quiet am-pre", hidden: true });
+    this.text = el("p", { class: "am-text am-quiet am-pre", dir: "auto", hidden: true });
     this.button = el("button", { type: "button", class: "am-button am-asked-button", text: say("page.asked_show"), onclick: () => this.next() });
     this.node = el("section", { class: "am-card am-asked", "aria-labelledby": "am-asked-title" },
       el("div", { class: "am-card-head" }, el("h2", { id: "am-asked-title", text: say("page.asked") })),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from feedback.errors import BadInput
 from feedback.records import Json
@@ -19,4 +20,17 @@ def read(value: Json, labels: Sequence[str]) -> Json:
     return {"label": label}
 
 
-CHOICE = Kind("choice", "choice.js", read)
+def from_cell(value: Any) -> Json:
+    """Return a cell as the output; raise BadInput where it is no text."""
+    if not isinstance(value, (str, int)) or isinstance(value, bool):
+        raise BadInput(f"label is {str(value)[:80]!r}: it must be a text")
+    return {"label": str(value)}
+
+
+def renamed(output: Json, rename: Mapping[str, str]) -> Json | None:
+    """Return the output in the demo's labels; None where its label is dropped."""
+    label = rename.get(output["label"], output["label"])
+    return {"label": label} if label else None
+
+
+CHOICE = Kind("choice", "choice.js", read, "label", from_cell, renamed, from_cell, ("label_studio", "question_answers"))

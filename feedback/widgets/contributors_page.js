@@ -180,7 +180,7 @@ function saidItem(item) {
     el("div", { class: "am-given-head" }, badge(item.status_words, item.status),
       el("span", { class: "am-muted", text: say(item.confirmation ? "contributors.confirmation" : "contributors.correction") }),
       item.asked ? el("span", { class: "am-muted", text: item.asked }) : null, when(item.created)),
-    widget.showsText ? null : el("p", { class: "am-text am-quiet", text: item.text }),
+    widget.showsText ? null : el("p", { class: "am-text am-quiet", dir: "auto", text: item.text }),
     twoSides(item.text, item.shown, item.proposed, "contributors.shown", "contributors.proposed"),
     item.comment ? el("blockquote", { class: "am-quote", text: item.comment }) : null,
     el("ul", { class: "am-lines am-muted" }, ...item.verdicts.map((one) =>
@@ -190,7 +190,7 @@ function saidItem(item) {
 function trapItem(item) {
   return el("li", { class: "am-given-item" },
     el("div", { class: "am-given-head" }, badge(say(item.right ? "contributors.right" : "contributors.wrong"), item.right ? "accepted" : "rejected"), when(item.created)),
-    widget.showsText ? null : el("p", { class: "am-text am-quiet", text: item.text }),
+    widget.showsText ? null : el("p", { class: "am-text am-quiet", dir: "auto", text: item.text }),
     twoSides(item.text, item.truth, item.answer, "contributors.truth", "contributors.answered"));
 }
 

@@ -122,7 +122,7 @@ function rowItem(row) {
     el("div", { class: "am-given-head" }, ...row.facts.map((text) => el("span", { class: "am-muted", text })),
       row.gold ? el("span", { class: "am-badge", dataset: { status: "accepted" }, text: say("data.known_truth") }) : null,
       row.status ? el("span", { class: "am-badge", text: `status.${row.status}` in facts.words ? say(`status.${row.status}`) : row.status }) : null),
-    widget.showsText ? null : el("p", { class: "am-text am-quiet", text: row.text }), body,
+    widget.showsText ? null : el("p", { class: "am-text am-quiet", dir: "auto", text: row.text }), body,
     row.comment ? el("blockquote", { class: "am-quote", text: row.comment }) : null);
 }
 
@@ -177,6 +177,28 @@ async function bringOut() {
   }
 }
 
+// A partner's two links: one for its visitors, one to its own report.
+function partnerLinks() {
+  const name = field("partner", { maxlength: "40", pattern: "[A-Za-z0-9_.\\-]{1,40}" });
+  const told = statusLine();
+  const shown = ["visit", "report"].map((which) => [which, el("input", { class: "am-input", readonly: true, "aria-label": say(`data.link_${which}`) })]);
+  const box = el("div", { class: "am-people-tools", hidden: true }, ...shown.map(([which, input]) => el("label", {}, el("span", { text: say(`data.link_${which}`) }), input)));
+  const make = el("button", { type: "button", class: "am-tool", text: say("data.make_links"), onclick: async () => {
+    box.hidden = true;
+    told.tell("");
+    if (!name.value || !name.checkValidity()) { told.tell(say("data.link_name"), "bad"); return; }
+    try {
+      const answer = await fetch(`${facts.links}${encodeURIComponent(name.value)}/links`);
+      if (!answer.ok) throw new Error(String(answer.status));
+      const links = await answer.json();
+      for (const [which, input] of shown) input.value = links[which];
+      box.hidden = false;
+    } catch { told.tell(say("data.link_failed"), "bad"); }
+  } });
+  return el("div", {}, el("p", { class: "am-muted", text: say("data.links_hint") }),
+    el("div", { class: "am-people-tools" }, labelled("data.partner", name), make), box, told.node);
+}
+
 function showChannels(channels) {
   const kept = outChannel.value || "*";
   const named = (name) => name || say("data.no_channel");
@@ -201,7 +223,8 @@ root.replaceChildren(
   el("section", { class: "am-card", "aria-label": say("data.out") }, el("h3", { text: say("data.out") }),
     el("div", { class: "am-people-tools" }, labelled("data.form", outForm), labelled("data.which", which), labelled("data.out_channel", outChannel)),
     el("div", { class: "am-actions" }, exportButton), outStatus.node),
-  el("section", { class: "am-card", "aria-label": say("data.channels") }, el("h3", { text: say("data.channels") }), noChannels, el("div", { class: "am-table-box" }, table)));
+  el("section", { class: "am-card", "aria-label": say("data.channels") }, el("h3", { text: say("data.channels") }), noChannels, el("div", { class: "am-table-box" }, table),
+    partnerLinks()));
 // The studio draws hidden tabs at once: the counts are read when the tab is first seen, and again each time it is opened.
 let visible = false;
 new IntersectionObserver((entries) => {

@@ -41,7 +41,8 @@ function piecesOf(text, granularity) {
 }
 
 function labelOf(name) {
-  return facts.labels.find((label) => label.name === name) ?? { name, words: name, colour: facts.labels[0].colour };
+  const head = facts.labels.find((label) => label.name.startsWith(`${name}/`)); // a name may be what labels have before their slash
+  return facts.labels.find((label) => label.name === name) ?? { name, words: head?.group ?? name, colour: facts.labels[0].colour };
 }
 
 function colourIn(node, label) {

@@ -50,7 +50,7 @@ class GivenList {
       el("div", { class: "am-given-head" }, el("span", { class: "am-badge", dataset: { status: item.status }, text: item.status_words }),
         el("span", { class: "am-muted", text: say(item.confirmation ? "page.was_confirmation" : "page.was_correction") }),
         el("time", { class: "am-muted", datetime: item.created, text: when })),
-      widget.showsText ? null : el("p", { class: "am-text am-quiet", text: item.text }), output,
+      widget.showsText ? null : el("p", { class: "am-text am-quiet", dir: "auto", text: item.text }), output,
       item.comment ? el("p", { class: "am-muted am-pre", text: say("page.your_comment", { comment: item.comment }) }) : null,
       item.reason ? el("p", { class: "am-muted am-pre", text: say("page.reason", { reason: item.reason }) }) : null,
       el("div", { class: "am-given-foot" }, button));

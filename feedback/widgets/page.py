@@ -8,9 +8,10 @@ reloads the page, and with it goes what the person has written.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import gradio as gr
@@ -20,6 +21,7 @@ from feedback.admission import Admission
 from feedback.demo import Demo
 from feedback.errors import AmendError, BadInput, Busy, TooMany
 from feedback.records import Json, Visitor
+from feedback.widgets.form import Form
 from feedback.widgets.kind import Kind
 from feedback.widgets.palette import PALETTE
 from feedback.words import Words, label_words
@@ -36,16 +38,28 @@ Answer = Callable[[Json, gr.Request], dict[str, Json]]
 """A function that answers the page: JSON and the request in, JSON out."""
 
 
+Present = Callable[[Json], Json]
+"""Adds to an output what a page needs to draw it, where that is not in it."""
+
+
+def as_it_is(output: Json) -> Json:
+    """Add nothing: most outputs say all."""
+    return output
+
+
 Answering = Callable[[Json, gr.Request], Awaitable[dict[str, Json]]]
 """The same as Gradio calls it: errors are in words."""
 
 
-def component(script: str, kind: Kind, facts: dict[str, Json], functions: Sequence[Answering], elem_id: str) -> gr.HTML:
-    """Return a page as one component. `script` is the file that starts it; `facts` is its read-only knowledge.
+def component(
+    script: str, kind: Kind, facts: dict[str, Json], functions: Sequence[Answering], elem_id: str, form: Form | None = None
+) -> gr.HTML:
+    """Return a page as one component. `script` is the file that starts it; `facts` is its read-only knowledge; `form`: how it asks.
 
     The template holds no placeholder: every word reaches the document through `textContent`.
     """
-    scripts = ("dom.js", kind.script, *_NEEDS[script], script)
+    asking = () if form is None else tuple(dict.fromkeys(("form_text.js", form.script)))  # every form stands on that of a text
+    scripts = ("dom.js", *kind.above, kind.script, *asking, *_NEEDS[script], script)
     return gr.HTML(
         html_template='<div class="am-root"></div>',
         css_template="\n".join(text_of(name) for name in ("page.css", "parts.css")),
@@ -71,8 +85,19 @@ def text_of(name: str) -> str:
     return (_HERE / name).read_text(encoding="utf-8")
 
 
-def facts_of(demo: Demo, labels: Sequence[str], words: Words, language: str, prefixes: Sequence[str]) -> dict[str, Json]:
-    """Return what every page knows: its language, limits, labels with colours, and the words whose keys have a prefix."""
+def facts_of(
+    demo: Demo,
+    labels: Sequence[str],
+    words: Words,
+    language: str,
+    prefixes: Sequence[str],
+    names: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Json]:
+    """Return what every page knows: its language, limits, labels with colours, and the words whose keys have a prefix.
+
+    `names`: words of labels that the demo does not name (the titles of a catalogue). A label's `group` is the words of what stands
+    before its first slash (the head of "head/label").
+    """
     say = words.speaker(language)
     same = {name: "{" + name + "}" for name in _FILLED_IN_BROWSER}
     return {
@@ -81,7 +106,8 @@ def facts_of(demo: Demo, labels: Sequence[str], words: Words, language: str, pre
         "maxChars": demo.limits.max_chars,
         "maxComment": demo.limits.max_comment_chars,
         "labels": [
-            {"name": label, "words": label_words(demo.label_names, language, label), "colour": list(PALETTE[i % len(PALETTE)])}
+            {"name": label, "words": names.get(label) or label_words(demo.label_names, language, label), "colour": list(PALETTE[i % len(PALETTE)]),
+             "group": label_words(demo.label_names, language, label.partition("/")[0])}
             for i, label in enumerate(labels)
         ],
         "words": {

@@ -44,7 +44,7 @@ class PairCard {
     bringIntoView(this.node);
   }
 
-  textIsNow(text) { this.stale.hidden = !this.pair || text === this.pair.text; }
+  stillAnswers(is) { this.stale.hidden = !this.pair || is(this.pair.text); }
 
   refresh() {
     for (const [choice, button] of this.buttons) {

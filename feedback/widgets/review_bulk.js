@@ -49,7 +49,7 @@ class BulkCard {
     const body = el("div", { class: "am-given-output" });
     widget.view(body, text, proposed, shown, "am-added");
     return el("li", { class: "am-given-item" }, el("p", { class: "am-muted", text: say("review.bulk_people", { count: people }) }),
-      widget.showsText ? null : el("p", { class: "am-text am-quiet", text }), body, differenceList(text, shown, proposed));
+      widget.showsText ? null : el("p", { class: "am-text am-quiet", dir: "auto", text }), body, differenceList(text, shown, proposed));
   }
 
   async send() {

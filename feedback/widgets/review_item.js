@@ -42,7 +42,7 @@ class ItemCard {
     this.badges = el("div", { class: "am-given-head" });
     this.known = el("p", { class: "am-muted" });
     this.why = el("p", { class: "am-muted am-why" });
-    this.text = el("p", { class: "am-text am-quiet", hidden: widget.showsText });
+    this.text = el("p", { class: "am-text am-quiet", dir: "auto", hidden: widget.showsText });
     this.shown = el("div", { class: "am-side-body" });
     this.proposed = el("div", { class: "am-side-body" });
     this.same = el("p", { class: "am-muted", text: say("review.same") });
@@ -51,7 +51,7 @@ class ItemCard {
     this.answers = el("ol", { class: "am-answers" });
     this.context = el("details", { class: "am-fold" }, el("summary", { text: say("review.answers") }), this.answers);
     this.host = el("div", { class: "am-widget", hidden: true });
-    this.editor = widget.edit(this.host, { shownKey: "review.as_proposed", onChange: () => { this.keep(); this.refresh(); } });
+    this.editor = widget.edit(this.host, { shownKey: "review.as_proposed", keep: true, onChange: () => { this.keep(); this.refresh(); } });
     this.reason = el("input", { class: "am-input", id: freshId("reason"), placeholder: say("review.reason_placeholder"), maxlength: "500",
       oninput: () => this.keep() });
     this.buildButtons(onSkip, onStep);

@@ -42,7 +42,7 @@ class LastVerdicts {
       el("div", { class: "am-given-head" }, el("span", { class: "am-badge", dataset: { status: act.verdict === "reject" ? "rejected" : "accepted" }, text: say(DONE[act.verdict]) }),
         act.size > 1 ? el("span", { class: "am-muted", text: say("review.at_once", { count: act.size }) }) : null,
         el("time", { class: "am-muted", datetime: act.created, text: when })),
-      el("div", { class: "am-last-line" }, el("p", { class: "am-excerpt", text: act.text }), undo), fold);
+      el("div", { class: "am-last-line" }, el("p", { class: "am-excerpt", dir: "auto", text: act.text }), undo), fold);
   }
 
   async open(act, said) {

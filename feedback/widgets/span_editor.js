@@ -52,7 +52,7 @@ class SpanEditor {
       el("div", { class: "am-chips" }, ...this.chips),
       el("div", { class: "am-tools" }, this.removeButton, this.undoButton, this.resetButton));
     this.bar.addEventListener("pointerdown", (event) => event.preventDefault()); // keeps the text's selection and focus
-    this.box = el("div", { class: "am-text", tabindex: "0", role: "group", "aria-label": say("spans.text"), "aria-describedby": hint });
+    this.box = el("div", { class: "am-text", dir: "auto", tabindex: "0", role: "group", "aria-label": say("spans.text"), "aria-describedby": hint });
     this.help = el("div", { class: "am-help", id: hint }, el("p", { text: say("spans.hint") }), el("p", { class: "am-keys", text: say("spans.keys") }));
     host.replaceChildren(this.bar, this.box, this.help, this.live);
     this.box.addEventListener("click", (event) => this.clicked(event));
@@ -210,7 +210,8 @@ class SpanEditor {
     return true;
   }
 
-  move(event, step) {
+  move(event, way) {
+    const step = getComputedStyle(this.box).direction === "rtl" ? -way : way; // the right arrow goes to the right: back, where a text runs to the left
     const pieces = event.altKey ? this.graphemes : this.words;
     const at = this.chosen;
     if (!event.shiftKey) this.go(!at ? this.words[0] : step > 0 ? this.words.find((w) => w.start >= at.end) : this.words.findLast((w) => w.end <= at.start));
@@ -274,7 +275,7 @@ const widget = {
       if (!found) return "";
       return found.twin && moodOfExtra !== "am-differs" ? "am-changed" : moodOfExtra;
     };
-    const box = el("div", { class: "am-text am-quiet" });
+    const box = el("div", { class: "am-text am-quiet", dir: "auto" });
     drawSpans(box, codePoints(text), bare(output.spans), null, moodOf);
     host.replaceChildren(box);
   },

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from feedback.errors import BadInput
 from feedback.records import Json
@@ -29,4 +30,18 @@ def _span(span: Json, labels: Sequence[str]) -> dict[str, Json]:
     return {"start": span["start"], "end": span["end"], "label": span["label"]}
 
 
-SPANS = Kind("spans", "span_editor.js", read)
+def from_cell(value: Any) -> Json:
+    """Return a cell as the output; raise BadInput where it is no list of objects."""
+    if not isinstance(value, list) or not all(isinstance(span, dict) for span in value):
+        raise BadInput(f"spans is {str(value)[:80]!r}: it must be a list of objects with start, end and label")
+    return {"spans": value}
+
+
+def renamed(output: Json, rename: Mapping[str, str]) -> Json | None:
+    """Return the output in the demo's labels; a span whose label is dropped goes."""
+    spans = [{**s, "label": rename.get(s["label"], s["label"]) if isinstance(s.get("label"), str) else s.get("label")}
+             for s in output["spans"]]  # fmt: skip
+    return {"spans": [span for span in spans if span["label"] != ""]}
+
+
+SPANS = Kind("spans", "span_editor.js", read, "spans", from_cell, renamed, None, ("conll", "label_studio"))

@@ -9,38 +9,14 @@ const card = new AnswerCard({ onSent });
 const asked = facts.secondOpinions ? new AskedCard({ onSent }) : null;
 let pair = null; // two answers side by side: made when the server first gives two
 const status = statusLine();
-const input = el("textarea", { id: "am-input", class: "am-input am-main-input", rows: "4", "aria-describedby": "am-count-spoken",
-  placeholder: facts.placeholder || say("page.placeholder"), oninput: () => typed(), onkeydown: (event) => pressed(event) });
-const count = el("span", { class: "am-count", "aria-hidden": "true" });
-const spoken = el("span", { id: "am-count-spoken", class: "am-hidden" });
-const button = el("button", { type: "button", class: "am-button am-primary am-ask", text: say("page.ask"), onclick: () => send() });
+const fields = form.build({ onChange: () => changed(), onSend: () => send() });
 let asking = 0;
 let latest = 0;
 
-function typed() {
-  const length = countOf(input.value);
-  const over = length - facts.maxChars;
-  count.textContent = over > 0 ? say("page.too_long", { over }) : say("page.count", { count: length, limit: facts.maxChars });
-  count.classList.toggle("am-over", over > 0);
-  spoken.textContent = over > 0 ? count.textContent : say("page.count_spoken", { count: length, limit: facts.maxChars });
-  input.setAttribute("aria-invalid", String(over > 0));
-  button.disabled = asking > 0 || over > 0 || !input.value.trim();
-  card.textIsNow(input.value);
-  pair?.textIsNow(input.value);
-  try { storage?.setItem(draftKey, input.value); } catch { /* the browser's quota is used up: the draft is then not kept over a reload */ }
-}
-
-function pressed(event) {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !composing(event)) {
-    event.preventDefault();
-    if (!button.disabled) send();
-  }
-}
-
-function take(text) {
-  input.value = text;
-  typed();
-  input.focus({ preventScroll: true });
+// What stands in the form is no longer what was answered, perhaps; and it is kept over a reload.
+function changed() {
+  for (const shown of [card, pair]) if (shown) shown.stillAnswers((text) => fields.is(text));
+  try { storage?.setItem(draftKey, fields.draft()); } catch { /* the browser's quota is used up: the draft is then not kept over a reload */ }
 }
 
 // The server decides, at each asking, whether there is one answer or two.
@@ -55,29 +31,25 @@ function show(answer) {
   if (pair) pair.node.hidden = !two;
   const shown = two ? pair : card;
   shown.show(answer);
-  shown.textIsNow(input.value);
+  shown.stillAnswers((text) => fields.is(text));
 }
 
 async function send() {
-  const text = input.value;
+  const asked = fields.value();
   const mine = ++latest;
-  asking += 1;
-  button.textContent = say("page.asking");
+  fields.busy(asking += 1);
   root.classList.add("am-busy");
   status.tell("");
-  typed();
-  const answer = await ask("predict", { text });
-  asking -= 1;
-  button.textContent = say("page.ask");
+  const answer = await ask("predict", { input: asked });
+  fields.busy(asking -= 1);
   root.classList.remove("am-busy");
-  typed();
   if (mine !== latest) return;
   if (answer.lost) status.tell(say("page.lost"), "bad");
   else if (answer.error) status.tell(answer.error, "bad");
   else {
-    if (input.value === text && answer.text !== text) { // identifiers were masked: this is what everybody sees from now on
-      input.value = answer.text;
-      typed();
+    if (JSON.stringify(fields.value()) === JSON.stringify(asked)) {
+      if (typeof asked === "string" && answer.text !== asked) fields.masked(answer.text);
+      fields.answered(answer);
     }
     show(answer);
     if (answer.fresh) status.tell(say("page.cookie_dropped"), "bad");
@@ -92,18 +64,15 @@ root.replaceChildren(
     facts.description ? el("p", { class: "am-lead", text: facts.description }) : null,
     facts.notice ? el("p", { class: "am-notice", role: "note", text: facts.notice }) : null),
   el("section", { class: "am-card am-form" },
-    el("div", { class: "am-label-row" }, el("label", { for: "am-input", text: say("page.text") }), count, spoken),
-    input,
-    el("div", { class: "am-form-foot" }, button,
-      el("span", { class: "am-muted am-shortcut", text: say("page.shortcut", { modifier: onMac ? "⌘" : "Ctrl" }) })),
+    fields.node,
     status.node,
     facts.examples.length === 0 ? null : el("div", { class: "am-examples", role: "group", "aria-label": say("page.examples") },
       el("p", { class: "am-muted", text: say("page.examples") }),
-      ...facts.examples.map((text) => el("button", { type: "button", class: "am-example", text, title: text, onclick: () => take(text) })))),
+      ...facts.examples.map((text) => el("button", { type: "button", class: "am-example", dir: "auto", text, title: text, onclick: () => fields.take(text) })))),
   card.node,
   asked?.node ?? "",
-  given.node);
+  given.node,
+  el("footer", { class: "am-foot" }, el("a", { href: "learned", text: say("page.learned") })));
 
-input.value = storage?.getItem(draftKey) ?? "";
-typed();
+fields.restore(storage?.getItem(draftKey) ?? "");
 given.load();

@@ -32,7 +32,7 @@ from feedback.errors import BadInput, Conflict, Unauthorised
 from feedback.outcomes import COVARIATES, METRICS, SEGMENTS
 from feedback.problems import install
 from feedback.records import Experiment, Guardrail, Variant
-from feedback.words import Say
+from feedback.words import Say, told
 from tests.analysis.log_fixture import START, Log, experiment
 from tests.analysis.made_reports import (
     STATES,
@@ -410,8 +410,8 @@ def test_the_page_passes_actions_on_and_tells_refusals(
 ) -> None:
     """Stop and decide need a reason; a refusal of the use case is shown in its words, escaped, and the reason stays."""
     told: list[str] = []
-    monkeypatch.setattr(gr, "Warning", told.append)
-    monkeypatch.setattr(gr, "Info", told.append)
+    monkeypatch.setattr(gr, "Warning", lambda words, title: told.append(words))
+    monkeypatch.setattr(gr, "Info", lambda words, title: told.append(words))
     acts = _Acts()
     page_ = handlers(say("en"), reader, acts)
     assert page_.do("x", {"action": "stop", "reason": " "}, "sue") == ""
@@ -450,7 +450,7 @@ def test_the_proof_is_a_small_table(say: Callable[[str], Say]) -> None:
     assert "looked at 40 times" in text
     assert re.search("The rule in force3.1.%2.1.% – 4.4.%", text)
     too_few = BadInput("in English", code="prove_too_few", values={"users": 12, "needed": 100, "each": 50})
-    assert panel.told(too_few, say("zh")).startswith("现有 12 名用户")
+    assert told(too_few, say("zh")).startswith("现有 12 名用户")
 
 
 @pytest.mark.parametrize(("language", "up"), [("en", "../"), ("zh", "../../")])

@@ -25,11 +25,21 @@ from feedback.records import Answer, Experiment, Json, Variant
 from feedback.staff import OWNER, Staff
 from feedback.store import Store
 from feedback.words import Words
+from model.tasks.multioutput_text_classification import MultioutputTextClassification
 from tests.browser.listening import Listening
 from tests.conftest import ROOT
 
 DISEASES = re.compile("pneumonia|diabetes|肺炎")
-LABELS = {"spans": ("Disease", "Symptom", "Drug"), "choice": ("refund", "return", "tracking", *(f"other {n}" for n in range(9)))}
+LABELS = {
+    "spans": ("Disease", "Symptom", "Drug"),
+    "choice": ("refund", "return", "tracking", *(f"other {n}" for n in range(9))),
+    "choices": (
+        "topic/earnings",
+        "topic/deal",
+        *(f"topic/other {n}" for n in range(9)),
+        *(f"mood/{m}" for m in ("bad", "so-so", "good")),
+    ),
+}
 
 
 class SpanModel:
@@ -77,6 +87,29 @@ class ChoiceModel:
         return Answer({"label": "return" if version == 2 else "refund"}, 0.4)
 
 
+class ChoicesModel:
+    """Says earnings and bad of everything, in version 2 earnings and good; by the rules of the task of several heads."""
+
+    def __init__(self) -> None:
+        self._task = MultioutputTextClassification(LABELS["choices"])
+
+    def check(self, input_: Json, output: Json = None) -> tuple[Json, Json]:
+        """Outputs name a label of some heads."""
+        return input_, None if output is None else self._task.check_output(input_, output)
+
+    def edits(self, shown: Json, output: Json) -> float:
+        """How many heads that the output tells are others."""
+        return self._task.edits(shown, output)
+
+    def predict(self, version: int, input_: Json, settings: Mapping[str, float]) -> Answer:
+        """Say so, surer of the topic."""
+        labels = {"topic": "earnings", "mood": "good" if version == 2 else "bad"}
+        return Answer({"labels": labels, "confidences": {"topic": 0.91, "mood": 0.4}}, 0.4)
+
+
+MODELS: dict[str, type[Any]] = {"spans": SpanModel, "choice": ChoiceModel, "choices": ChoicesModel}
+
+
 class Site:
     """A running site; `url` has no slash at its end, `login` opens the studio."""
 
@@ -87,7 +120,7 @@ class Site:
         self.demo = _demo(directory, widget, **settings)
         self.experiments = Experiments(self.store)
         self.experiments.begin(1, "test")
-        model = SpanModel() if widget == "spans" else ChoiceModel()
+        model = MODELS[widget]()
         self.desk = Desk(self.store, model, self.experiments, Agreement(2), max_comment_chars=40)
         self.pairs = Pairs(self.store, model, self.experiments)
         self.asking = Asking(self.store, model, self.experiments, self.demo.acceptance)

@@ -309,7 +309,7 @@ def test_question_answer_logs() -> None:
     assert len(read(raw, "question_answers", CHOICE).annotations) == 2
     table = read("q,answer,rating\none,v1,\n", "question_answers", Reading("choice", {"question": "q"}, least_rating=3))
     assert table.annotations[0].input == "one"
-    assert "an answer in words is no set of spans" in told(raw, "question_answers", SPANS)
+    assert "an answer in words is no output of this demo's task (spans)" in told(raw, "question_answers", SPANS)
     assert "line 1: rating is 'good': it must be a number" in told(
         '{"question": "one", "answer": "v1", "rating": "good"}', "question_answers", Reading("choice", least_rating=3)
     )

@@ -12,9 +12,11 @@ import pytest
 from feedback.demo import Demo
 from feedback.desk import Given
 from feedback.errors import BadInput
+from feedback.exchange_panel import fields_of
 from feedback.panel import status_words
 from feedback.records import Json, now
-from feedback.widgets import WIDGETS, choice, span_editor, widget_named
+from feedback.widgets import WIDGETS, choice, choices, span_editor, widget_named
+from feedback.widgets.kind import Kind
 from feedback.widgets.page import facts_of
 from feedback.widgets.palette import PALETTE, contrast
 from feedback.words import LANGUAGES, Words
@@ -76,9 +78,42 @@ def test_a_choice_of_another_shape_is_refused(value: Json) -> None:
         choice.read(value, LABELS)
 
 
+HEADS = ("topic/deal", "topic/other", "mood/good", "mood/bad/very")
+
+
+def test_choices_are_rebuilt() -> None:
+    """Extra keys of the browser do not reach the desk, a head may be left out, and a label may hold a slash."""
+    sent = {"labels": {"topic": "deal", "mood": "bad/very"}, "confidences": {"topic": 1}}
+    assert choices.read(sent, HEADS) == {"labels": {"topic": "deal", "mood": "bad/very"}}
+    assert choices.read({"labels": {"mood": "good"}}, HEADS) == {"labels": {"mood": "good"}}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None, [], "deal", 7, {}, {"labels": None}, {"labels": {}}, {"labels": ["topic/deal"]}, {"labels": {"topic": None}},
+        {"labels": {"topic": ["deal"]}}, {"labels": {"topic": "good"}}, {"labels": {"": "deal"}}, {"labels": {"mood/bad": "very"}},
+    ],
+)  # fmt: skip
+def test_choices_of_another_shape_are_refused(value: Json) -> None:
+    """Whatever a client sends in place of choices is a BadInput, never a crash."""
+    with pytest.raises(BadInput):
+        choices.read(value, HEADS)
+
+
+def test_choices_in_files_are_renamed() -> None:
+    """A label takes its new name, in another head too; a dropped one leaves its head unsaid, and of nothing nothing is left."""
+    assert choices.from_cell({"topic": "deal", "mood": None}) == {"labels": {"topic": "deal"}}
+    output = choices.from_cell({"topic": "m&a", "mood": "meh"})
+    assert choices.renamed(output, {"topic/m&a": "topic/deal", "mood/meh": ""}) == {"labels": {"topic": "deal"}}
+    assert choices.renamed(output, {"topic/m&a": "", "mood/meh": ""}) is None
+    with pytest.raises(BadInput, match="labels is"):
+        choices.from_cell({"topic": 3})
+
+
 def test_an_unknown_widget_is_named_with_the_choices() -> None:
     """A task that asks for a widget nobody wrote is told which there are."""
-    with pytest.raises(ValueError, match=r"unknown widget 'boxes': available are choice, spans"):
+    with pytest.raises(ValueError, match=r"unknown widget 'boxes': available are .*choice, choices"):
         widget_named("boxes")
 
 
@@ -137,7 +172,9 @@ def test_styles_survive_gradios_templates(style: Path) -> None:
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda file: file.name)
 def test_every_word_a_script_says_is_in_the_catalogue(script: Path) -> None:
     """A key that a script names exists, with the placeholders' names all known to the page."""
-    named = set(re.findall(r'"((?:page|spans|choice|review)\.\w+)"', script.read_text(encoding="utf-8")))
+    named = set(
+        re.findall(r'"((?:page|spans|choice|choices|image|image_choice|review)\.\w+)"', script.read_text(encoding="utf-8"))
+    )
     assert named <= texts("en").keys()
 
 
@@ -146,7 +183,9 @@ def test_no_word_of_the_pages_is_unused() -> None:
     sources = "\n".join(
         f.read_text(encoding="utf-8") for f in [*SCRIPTS, *(ROOT / "feedback").rglob("*.py"), *(ROOT / "model").rglob("*.py")]
     )
-    unused = [key for key in texts("en") if key.split(".")[0] in ("page", "spans", "choice", "review") and key not in sources]
+    unused = [
+        key for key in texts("en") if key.split(".")[0] in ("page", "spans", "choice", "choices", "review") and key not in sources
+    ]
     assert [key for key in unused if not key.startswith("review.done_")] == []
 
 
@@ -176,7 +215,7 @@ def test_every_error_code_has_words() -> None:
 def test_the_pages_words_keep_their_placeholders(language: str) -> None:
     """What the browser fills in arrives there unfilled."""
     demo = Demo.model_validate({"path": "t.toml", "name": "t", "task": "any", "title": "T", "data": {"train": "x"}})
-    facts = facts_of(demo, LABELS, Words([CATALOGUE]), language, ("page", "spans", "choice", "review"))
+    facts = facts_of(demo, LABELS, Words([CATALOGUE]), language, ("page", "spans", "choice", "choices", "review"))
     for key, text in facts["words"].items():
         assert text == texts(language)[key]
 
@@ -209,4 +248,12 @@ def test_status_in_words(correction: Given, expected: str) -> None:
 def test_the_widgets_are_those_a_task_may_ask_for() -> None:
     """Every widget has its script beside it, which declares the one name that pages use."""
     for kind in WIDGETS.values():
-        assert "const widget = {" in (ROOT / "feedback" / "widgets" / kind.script).read_text(encoding="utf-8")
+        scripts = [(ROOT / "feedback" / "widgets" / name).read_text(encoding="utf-8") for name in (*kind.above, kind.script)]
+        assert ["const widget = {" in script for script in scripts] == [True, *(False for _ in kind.above)]
+
+
+@pytest.mark.parametrize("kind", WIDGETS.values(), ids=lambda kind: kind.name)
+def test_the_data_page_can_ask_for_every_widgets_column(kind: Kind) -> None:
+    """What a file calls the column of the answers is asked for in words, whatever the widget."""
+    fields = {name for names in fields_of(kind.name).values() for name in names}
+    assert {f"data.field_{name}" for name in fields} <= texts("en").keys()

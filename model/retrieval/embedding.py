@@ -1,0 +1,68 @@
+"""Texts as unit vectors by a frozen base, remembered by text. It learns nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+
+from feedback.records import Json
+from model.ranking.texts import Texts
+
+KEPT = 50_000
+"""Vectors remembered, 1.5 KB each: made of people's texts, they lie in memory alone."""
+
+
+class Embedder:
+    """A base that embeds, one caller at a time: a tokenizer keeps settings between calls. Safe to use from many threads."""
+
+    def __init__(self, base: str) -> None:
+        self._texts = Texts(base)
+        self._known: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def width(self) -> int:
+        """Return the length of a vector."""
+        return self._texts.width
+
+    def megabytes(self) -> float:
+        """Return the size of the base's weights in 10^6 bytes."""
+        return self._texts.megabytes()
+
+    def of(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the texts' vectors: (texts, width), fp32, rows of length 1."""
+        with self._lock:
+            new = [text for text in dict.fromkeys(texts) if text not in self._known]
+            if new:
+                self._known.update(zip(new, self._texts.encode(new), strict=True))
+            for text in texts:
+                self._known.move_to_end(text)
+            found = np.stack([self._known[text] for text in texts]) if texts else np.zeros((0, self.width), np.float32)
+            while len(self._known) > KEPT:
+                self._known.popitem(last=False)
+        return found
+
+    def of_questions(self, questions: Sequence[Json]) -> np.ndarray:
+        """Return the vectors of questions, each a text or a text with the questions before it: (questions, width).
+
+        With questions before it a question is the mean of itself and of the whole conversation: "and how long does it take?" means
+        nothing alone, and a question that stands alone is not drowned by what came before.
+        """
+        alone = self.of([question if isinstance(question, str) else question["text"] for question in questions])
+        places = [i for i, question in enumerate(questions) if not isinstance(question, str)]
+        if not places:
+            return alone
+        whole = self.of(["\n".join([*questions[i]["before"], questions[i]["text"]]) for i in places])
+        mixed = alone[places] + whole
+        alone[places] = mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
+        return alone
+
+
+@cache
+def embedder(base: str) -> Embedder:
+    """Return the one embedder of a base in this process: versions on one base share it. Raises BadDemo where it cannot be loaded."""
+    return Embedder(base)
