@@ -9,7 +9,8 @@ ENV HF_HUB_OFFLINE=1 \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     PIP_NO_CACHE_DIR=1 \
-    TOKENIZERS_PARALLELISM=false
+    TOKENIZERS_PARALLELISM=false \
+    AMEND_CACHE=/data/cache
 
 RUN useradd --uid 1000 --create-home amend && install -d -o amend -g amend /data
 WORKDIR /srv/amend

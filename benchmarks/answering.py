@@ -35,11 +35,11 @@ from feedback.records import Example, input_hash
 from model.answering import Answerer
 from model.base import DEFAULT_BASE, base_directory, begin
 from model.catalogue import Catalogue, Entry
+from model.embedding import embedder
 from model.methods import FitSettings, fit
 from model.network_task import network_type
 from model.progress import Progress
 from model.retrieval.confidence import signals_of
-from model.retrieval.embedding import embedder
 from model.retrieval.index import Index, Known, ranks, words_in
 from model.retrieval.learning import Learnt, learn
 from model.retrieval.reranker import untrained

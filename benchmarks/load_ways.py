@@ -122,7 +122,7 @@ class Page:
 
     async def predict(self, text: str) -> tuple[str, dict[str, Any]]:
         """Call the page's `predict`."""
-        answer = await self._call("predict", {"text": text})
+        answer = await self._call("predict", {"input": text})
         if answer["text"] != text:
             raise Refused(f"asked {text!r}, answered {answer['text']!r}")
         return answer["id"], answer["output"]

@@ -19,7 +19,7 @@ from feedback.records import text_of
 from feedback.store import Store
 from model.batches import tokenize
 from model.data import load_seed
-from model.ranking.texts import Texts
+from model.embedding import Texts
 from model.scratch import base_of
 from model.tasks.text import UNKNOWN_SHARE
 

@@ -27,7 +27,7 @@ _FILES = (
     "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt",
     "*.model", "LICEN[CS]E*",
 )  # fmt: skip
-_OWN_ENDINGS = (".npz", ".jsonl", ".json", ".safetensors")
+_OWN_ENDINGS = (".jsonl", ".json", ".safetensors")
 """Endings of the files that a task with its own model may write."""
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 

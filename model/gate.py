@@ -82,7 +82,7 @@ def run_gate(
         *_anchor(_paired(task, anchor), random),
         _feedback(new, random),
         *_gold(_paired(task, gold), random),
-        *_classes(pairs),
+        *_classes(pairs, all_named=not task.catalogued),
     ]
     checks += [
         *_sentences(pairs, new),
@@ -189,13 +189,16 @@ def class_errors(classes: int) -> float:
     return float(min(CLASS_ERRORS, norm.isf(norm.sf(1.0) / max(1, classes))))
 
 
-def _classes(pairs: Paired) -> list[Check]:
+def _classes(pairs: Paired, *, all_named: bool = True) -> list[Check]:
+    """Return a check for each class. `all_named`: those of which nothing is there too; of a catalogue's entries that would be most."""
     checks = []
     judged = sum(int(pairs.of_label(label).champion[:, [0, 2]].sum()) >= CLASS_LEAST for label in pairs.labels)
     errors = class_errors(judged)
     for label in pairs.labels:
         one = pairs.of_label(label)
         seen = int(one.champion[:, [0, 2]].sum())
+        if not seen and not all_named:
+            continue
         if seen < CLASS_LEAST:
             told = {"label": {"label": label}, "items": seen, "least": CLASS_LEAST}
             checks.append(check(f"class:{label}", None, None, None, "shown", seen, "class.few", **told))

@@ -131,7 +131,7 @@ def test_who_asks_behind_nginx(front: httpx.Client, site: Site) -> None:
     """The address that nginx saw is hashed into the row, not the one that the visitor claims; the answer comes back whole."""
     components = front.get(f"{PREFIX}/config").json()["components"]
     (page,) = [one["id"] for one in components if one["props"].get("elem_id") == "try"]
-    body = {"session_hash": "s", "component_id": page, "fn_name": "predict", "data": {"text": "Where is it?"}}
+    body = {"session_hash": "s", "component_id": page, "fn_name": "predict", "data": {"input": "Where is it?"}}
     answer = front.post(f"{PREFIX}/gradio_api/component_server/", json=body)
     assert answer.status_code == 200, answer.text
     assert "error" not in answer.json(), answer.text

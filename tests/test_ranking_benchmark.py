@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from benchmarks.ranking import interval, judge, popularity
 from benchmarks.ranking_data import DATA, Cut, each_users_last, everybodys_last, histories, read, visits
+from benchmarks.recommend_people import people
+from tests.conftest import ROOT
 
 
 def frame() -> pd.DataFrame:
@@ -66,3 +70,13 @@ def test_movielens_becomes_visits() -> None:
     for user, liked in cut.liked.items():
         assert not liked & {*by_user[user].liked, *(deed.item for deed in by_user[user].history)}
     assert len(histories(cut.train)) == 671
+
+
+def test_the_starter_people_are_made_up_again() -> None:
+    """The demo's behaviour is what its generator writes, name by name: nobody's data is in it."""
+    ids = [
+        json.loads(line)["id"] for line in (ROOT / "demos" / "recommend.catalogue.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    written = [json.loads(line) for line in (ROOT / "demos" / "recommend.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert people(ids) == written
+    assert len(ids) == 120

@@ -106,8 +106,11 @@ class ErrorLine(str):
 
 
 def said_line(line: str, say: Say) -> str:
-    """Return an error's line in the language of `say`; what has no words of its own there stays as it is."""
-    if not isinstance(line, ErrorLine) or line.error is None or not line.error.code:
+    """Return an error's line in the language of `say`, where it is about the file.
+
+    What a task says of a value stays as it is: it names the value, the rule and the choices, which the words for visitors leave out.
+    """
+    if not isinstance(line, ErrorLine) or line.error is None or not line.error.code.startswith("file_"):
         return line
     number = re.fullmatch(r"line (\d+)", line.place)
     place = say("imported.line", number=number[1]) if number else line.place

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
 from scipy import sparse
 
 from feedback.errors import BadInput
 from model.ranking.signals import SIGNALS, alike, standard
 from model.ranking.visits import Deed, profiles
 
-ARRAYS, SETTINGS = "ranker.npz", "ranker.json"
+ARRAYS, SETTINGS = "ranker.safetensors", "ranker.json"
 _ARRAYS = ("texts", "warm", "b", "v", "damping", "popular", "examined")
 START = {"neighbours": 1.0, "factors": 0.3, "text": 0.45, "popularity": 0.2, "asked": 1.0}
 """What the signals count before anybody has said anything."""
@@ -186,7 +188,7 @@ class Ranker:
     def save(self, directory: Path) -> None:
         """Write ARRAYS and SETTINGS."""
         arrays = {name: getattr(self, name) for name in _ARRAYS}
-        np.savez(directory / ARRAYS, **arrays)
+        save_file({name: np.ascontiguousarray(values) for name, values in arrays.items()}, directory / ARRAYS)
         told = {"ids": list(self.ids), "signals": list(SIGNALS), "settings": asdict(self.settings)}
         (directory / SETTINGS).write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
@@ -195,14 +197,14 @@ class Ranker:
         """Read what `save` wrote; raise BadInput where a file is missing or broken."""
         try:
             told = json.loads((directory / SETTINGS).read_text(encoding="utf-8"))
-            with np.load(directory / ARRAYS, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in _ARRAYS}
+            file = load_file(directory / ARRAYS)
+            arrays = {name: file[name] for name in _ARRAYS}
             given: dict[str, Any] = {
                 key: tuple(value) if isinstance(value, list) else value for key, value in told["settings"].items()
             }
             settings = Settings(**given)
             ids = tuple(map(str, told["ids"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise BadInput(f"{directory}: no ranker can be read from it: {error}") from error
         n, names = len(ids), tuple(told.get("signals", ()))
         if names != SIGNALS or len(arrays["popular"]) != n or len(settings.weights) != len(SIGNALS):

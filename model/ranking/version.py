@@ -9,13 +9,13 @@ from hashlib import sha256
 import numpy as np
 
 from feedback.records import Answer, Json
+from model.embedding import Embedder
 from model.own_model import OwnAnswerer
 from model.ranking.contentment import logit
 from model.ranking.exploring import drawn, place_probabilities
 from model.ranking.ranker import Ranked, Ranker
 from model.ranking.visits import Deed, Policy
 from model.ranking.weighing import AT
-from model.retrieval.embedding import Embedder
 from model.task import Task
 
 LENGTH = 8

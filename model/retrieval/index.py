@@ -11,7 +11,7 @@ import numpy as np
 
 from feedback.records import Json
 from model.catalogue import Entry
-from model.retrieval.embedding import Embedder
+from model.embedding import Embedder
 
 FEATURES = ("text", "question", "questions", "centre", "words")
 """Evidence of a question for an entry, each -1..1: cosine to its text or title, to the nearest of its questions, the mean of the three

@@ -10,9 +10,9 @@ from scipy.special import logsumexp
 
 from feedback.records import Example
 from model.catalogue import Catalogue
+from model.embedding import Embedder
 from model.progress import Progress
 from model.retrieval.confidence import Confidence, fit_confidence, signals_of
-from model.retrieval.embedding import Embedder
 from model.retrieval.index import Index, Known
 from model.retrieval.reranker import SHRINK, Reranker, fit, untrained
 

@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
 
 from feedback.errors import BadInput, TooLarge
 from feedback.records import Answer, Example, Json, normalised, text_of
-from model.base import DEFAULT_BASE, base_directory
 from model.catalogue import Catalogue, Entry, new_id
+from model.embedding import Embedder, embedder, frozen_base
 from model.own_model import CONFIG, Learned, OwnAnswerer, OwnModelTask, Work
 from model.retrieval.confidence import Confidence, signals_of
-from model.retrieval.embedding import Embedder, embedder
 from model.retrieval.index import Index, Known
 from model.retrieval.learning import Learnt, learn
 from model.retrieval.reranker import Reranker
@@ -34,7 +35,7 @@ MOST_BEFORE = 4
 THRESHOLD = 0.5
 """Below this confidence nothing is answered and a person should be asked: more likely wrong than right."""
 HANDED_OVER = "note.handed_over"
-_NUMBERS = "model.npz"
+_NUMBERS = "model.safetensors"
 _SHOWN = frozenset({"answer", "text", "title", "offered", "confidence"})
 
 
@@ -208,8 +209,10 @@ class Answering(OwnModelTask):
 
     def learn(self, work: Work) -> Learned:
         """Learn the reranker on the frozen base, from scratch: it takes seconds."""
-        learnt = learn(self.catalogue, work.parts.train, work.parts.choosing, embedder(_base(work)), work.seed, work.progress)
-        _save(work.directory, _base(work), learnt)
+        learnt = learn(
+            self.catalogue, work.parts.train, work.parts.choosing, embedder(frozen_base(work.demo)), work.seed, work.progress
+        )
+        _save(work.directory, frozen_base(work.demo), learnt)
         told = {"shrink": learnt.shrink, "entries": len(self.catalogue)}
         return Learned(learnt.examples, loss=learnt.loss, base=work.demo.base, told=told)
 
@@ -277,17 +280,15 @@ def _ids(answer: Mapping[str, Json]) -> list[str]:
     return [answer["answer"], *(entry["id"] for entry in answer.get("offered", ()))]
 
 
-def _base(work: Work) -> str:
-    """Return the base as a version can find it again wherever it lies: a folder's whole path, or the name."""
-    return work.demo.base if work.demo.base == DEFAULT_BASE else base_directory(work.demo.base, work.demo.path.parent)
-
-
 def _save(directory: Path, base: str, learnt: Learnt) -> None:
     reranker = learnt.reranker
-    np.savez_compressed(
-        directory / _NUMBERS, vectors=learnt.known.vectors.astype(np.float16), weights=reranker.weights,
-        directions=reranker.directions.astype(np.float16), biases=reranker.biases,
-    )  # fmt: skip
+    numbers = {
+        "vectors": learnt.known.vectors.astype(np.float16),
+        "weights": reranker.weights,
+        "directions": reranker.directions.astype(np.float16),
+        "biases": reranker.biases,
+    }
+    save_file({name: np.ascontiguousarray(values) for name, values in numbers.items()}, directory / _NUMBERS)
     config = {
         "model_type": "amend-answering",
         "base": base,
@@ -301,12 +302,11 @@ def _save(directory: Path, base: str, learnt: Learnt) -> None:
 def _load(directory: Path) -> tuple[Embedder, Known, Reranker, Confidence, float]:
     try:
         config = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
-        with np.load(directory / _NUMBERS, allow_pickle=False) as numbers:
-            part = {name: numbers[name].astype(np.float32) for name in numbers.files}
+        part = {name: values.astype(np.float32) for name, values in load_file(directory / _NUMBERS).items()}
         known = Known(part["vectors"], tuple(config["known"]))
         reranker = Reranker(part["weights"], part["directions"], part["biases"], tuple(config["ids"]))
         confidence = Confidence(tuple(float(number) for number in config["confidence"]))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
         raise BadInput(f"{directory}: is no version of the task answering: {error}") from error
     size = sum(values.nbytes for values in part.values()) / 1e6
     return embedder(str(config["base"])), known, reranker, confidence, size

@@ -15,8 +15,8 @@ import numpy as np
 
 from feedback.errors import BadInput
 from feedback.records import Example, Json
-from model.base import DEFAULT_BASE, base_directory
 from model.catalogue import Catalogue, Entry
+from model.embedding import embedder, frozen_base
 from model.own_model import CONFIG, Learned, OwnModelTask, Work
 from model.ranking.fitting import fit
 from model.ranking.lists import edits_between, judged, raised, wanted
@@ -25,7 +25,6 @@ from model.ranking.scores import ndcg, recall
 from model.ranking.shapes import cell, history_of, list_of, visit_of
 from model.ranking.version import LENGTH, RankingVersion, deeds_of
 from model.ranking.visits import NO_CHANCE, Policy, Visit, question_of
-from model.retrieval.embedding import embedder
 from model.task import Counts, register
 from model.tasks.text import check_text
 
@@ -176,7 +175,7 @@ class Ranking(OwnModelTask):
         """Learn all signals and weigh them, from scratch: it takes seconds. Raises BadInput for too large a catalogue."""
         if len(self.catalogue) > MOST_ITEMS:
             raise BadInput(f"the catalogue has {len(self.catalogue)} entries: at most {MOST_ITEMS} can be ranked")
-        base = work.demo.base if work.demo.base == DEFAULT_BASE else base_directory(work.demo.base, work.demo.path.parent)
+        base = frozen_base(work.demo)
         encode = embedder(base).of
         ids = [entry.id for entry in self.catalogue.entries]
         place = {id_: i for i, id_ in enumerate(ids)}

@@ -326,6 +326,19 @@ def test_the_lookout_answers_the_past_anew_with_the_new_version(history: Path) -
         assert {one.topic for one in blind.look(at)} == {"b"}
 
 
+def test_quarters_of_an_hour_are_judged_alike(history: Path) -> None:
+    """With bins of 15 minutes the same change is no news to who asks, and news to who does not; all four days are watched."""
+    with Store(history) as store:
+        at = MONDAY + timedelta(days=33, minutes=-30)
+        settings = WatchSettings(bin_minutes=15)
+        seeing = Lookout(store.frame, lambda: ["a", "b", "c"], settings, Model(moved=True).answers)
+        assert seeing.look(at) == []
+        assert seeing.last is not None
+        assert seeing.last.looked.watched > 3 * 96
+        blind = Lookout(store.frame, lambda: ["a", "b", "c"], settings, Model(moved=False).answers)
+        assert {one.topic for one in blind.look(at)} == {"b"}
+
+
 def test_a_stored_warning_is_given_to_the_next_look(history: Path) -> None:
     """What the log has been warned of is not found again as news."""
     with Store(history) as store:

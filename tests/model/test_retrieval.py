@@ -10,9 +10,9 @@ import pytest
 
 from feedback.records import Example
 from model.catalogue import Catalogue, Entry
+from model.embedding import Embedder
 from model.progress import Progress
 from model.retrieval.confidence import FALLBACK, Confidence, fit_confidence, signals_of
-from model.retrieval.embedding import Embedder
 from model.retrieval.index import FEATURES, Index, Known, ranks, words_in
 from model.retrieval.learning import learn
 from model.retrieval.reranker import fit, untrained

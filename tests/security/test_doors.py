@@ -19,8 +19,10 @@ PUBLIC = {
     "GET /studio/login", "POST /studio/login", "POST /studio/logout",
     "POST /api/v1/predictions", "POST /api/v1/corrections", "GET /api/v1/corrections", "DELETE /api/v1/corrections/{}",
     "POST /api/v1/pairs", "POST /api/v1/votes", "POST /api/v1/opinions", "GET /api/v1/me", "GET /api/v1/me/data", "DELETE /api/v1/me",
+    "GET /api/v1/learned", "GET /learned", "GET /zh/learned", "GET /learned/{}", "GET /zh/learned/{}",
 }  # fmt: skip
-"""What anybody may ask of our own routes: visitors' doings, each by their cookie, and how the app is."""
+"""What anybody may ask of our own routes: visitors' doings, each by their cookie, how the app is, and what it has learned (a partner's
+report asks for the key in its link)."""
 PUBLIC_METERED = {"GET /metrics"}
 """Open to addresses that the demo names (the loopback address by default); tests/feedback/test_metrics.py has its rules."""
 PUBLIC_PAGE = {

@@ -167,7 +167,7 @@ def a_little_life(running: Served, password: str) -> list[str]:
         visitor.post("/api/v1/corrections", json={"prediction_id": made["id"], "output": {"label": "praise"}, "comment": COMMENT})
         visitor.post("/api/v1/predictions", content='{"input": "' + BROKEN, headers={"content-type": "application/json"})
         visitor.post("/api/v1/corrections", json={"prediction_id": TEXT, "output": {"label": TEXT}})
-        call = {"data": {"text": TEXT}, "component_id": component_of(visitor), "session_hash": "x", "fn_name": "predict"}
+        call = {"data": {"input": TEXT}, "component_id": component_of(visitor), "session_hash": "x", "fn_name": "predict"}
         assert visitor.post("/gradio_api/component_server", json=call).json()["text"] == TEXT
         event = visitor.post("/gradio_api/call/predict", json={"data": [TEXT]}).json()["event_id"]
         assert TEXT not in visitor.get(f"/gradio_api/call/predict/{event}").text

@@ -1,4 +1,4 @@
-"""Texts as unit vectors by a frozen base, remembered by text. It learns nothing."""
+"""Texts as unit vectors by a frozen base: the mean of its last states, remembered by text. It learns nothing."""
 
 from __future__ import annotations
 
@@ -6,14 +6,52 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
 import numpy as np
+import torch
+from transformers import AutoModel
 
+from feedback.demo import Demo
 from feedback.records import Json
-from model.ranking.texts import Texts
+from model.base import DEFAULT_BASE, SAFE, base_directory, load_config, load_tokenizer, quiet
+from model.batches import length_batches
 
+_BATCH = 32
+_LONGEST = 256  # tokens that are read of a text: a card's description is shorter
 KEPT = 50_000
 """Vectors remembered, 1.5 KB each: made of people's texts, they lie in memory alone."""
+
+
+class Texts:
+    """The encoder of a base. One caller at a time: a tokenizer keeps settings between calls."""
+
+    def __init__(self, base: str, beside: Path | None = None) -> None:
+        quiet()
+        source = base_directory(base, beside)
+        config = load_config(source)
+        self.tokenizer = load_tokenizer(source, config)
+        self._network = AutoModel.from_pretrained(source, dtype=torch.float32, **SAFE).eval()
+        self.width = int(config.hidden_size)
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Return (texts, width), fp32, rows of length 1."""
+        found = np.zeros((len(texts), self.width), dtype=np.float32)
+        for batch in length_batches([len(text) for text in texts], _BATCH):
+            given = self.tokenizer(
+                [texts[i] for i in batch], padding=True, truncation=True,
+                max_length=min(_LONGEST, int(self.tokenizer.model_max_length)), return_tensors="pt",
+            )  # fmt: skip
+            with torch.no_grad():
+                states = self._network(**given).last_hidden_state  # (batch, tokens, width)
+            there = given["attention_mask"].unsqueeze(-1).to(states.dtype)
+            means = (states * there).sum(dim=1) / there.sum(dim=1).clamp(min=1.0)
+            found[batch] = torch.nn.functional.normalize(means, dim=1).numpy()
+        return found
+
+    def megabytes(self) -> float:
+        """Return the size of the weights in 10^6 bytes."""
+        return float(sum(p.numel() * p.element_size() for p in self._network.parameters())) / 1e6
 
 
 class Embedder:
@@ -66,3 +104,8 @@ class Embedder:
 def embedder(base: str) -> Embedder:
     """Return the one embedder of a base in this process: versions on one base share it. Raises BadDemo where it cannot be loaded."""
     return Embedder(base)
+
+
+def frozen_base(demo: Demo) -> str:
+    """Return a demo's base as a version can find it again wherever it lies: a folder's whole path, or the name. Raises BadDemo."""
+    return demo.base if demo.base == DEFAULT_BASE else base_directory(demo.base, demo.path.parent)
