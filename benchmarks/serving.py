@@ -179,7 +179,9 @@ def ratios(figures: dict[str, object]) -> dict[str, object]:
 def memory(versions: Versions, state: Path) -> dict[str, object]:
     """Return the MB that a version has, and those that one with another head, of the same base, adds to a predictor."""
     if len(versions.numbers()) < 2:
-        network = open_checkpoint(network_task(versions.card(1).bound_task(), "this"), versions.path(1), dtype=torch.float32).model
+        network = open_checkpoint(
+            network_task(versions.card(1).bound_task(), "this"), versions.path(1), dtype=torch.float32
+        ).model
         with torch.no_grad():
             network.network.classifier.bias += 0.01
         network.network.save_pretrained(state / "other")

@@ -258,7 +258,8 @@ class FeedSettings(Settings):
 
     enabled: bool = Field(False, description="a Monitor page, and POST /api/v1/feed; implied by sources")
     sources: tuple[str, ...] = Field(
-        (), description="each a .jsonl or .csv file, a folder of .txt files, RSS or Atom in a file or at http(s)://; beside the TOML"
+        (),
+        description="each a .jsonl or .csv file, a folder of .txt files, RSS or Atom in a file or at http(s)://; beside the TOML",
     )
     every_minutes: float = Field(5.0, gt=0)
     batch: int = Field(64, ge=1, le=1000, description="items answered and stored at once")

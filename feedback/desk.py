@@ -181,7 +181,13 @@ class Desk:
         id_ = keyed_id("c", visitor.contributor, key) if key else new_id("c")
         shown = as_shown(self._model, prediction.input, prediction.output)
         correction = Correction(
-            id_, prediction.id, visitor.contributor, output, within(output, shown), comment, edits=self._model.edits(shown, output)
+            id_,
+            prediction.id,
+            visitor.contributor,
+            output,
+            within(output, shown),
+            comment,
+            edits=self._model.edits(shown, output),
         )
         try:
             self._store.add(correction, patience=PATIENCE)

@@ -209,4 +209,3 @@ def _pieces(text: str, most: int = 1200) -> Iterator[str]:
         piece = f"{piece}\n\n{paragraph}" if piece else paragraph
     if piece:
         yield piece
-

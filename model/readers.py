@@ -106,7 +106,13 @@ def _bundled(path: Path, kind: type[Task], text_column: str, label_column: str) 
         raise BadDemo(f"{path.name}: scikit-learn brings no such pictures along: there is digits.sklearn")
     found = load_digits()
     for number, (image, digit) in enumerate(zip(found.images, found.target, strict=True), 1):
-        yield _row(kind, {text_column: picture_of(image / 16), label_column: str(digit)}, text_column, label_column, f"{path.name}:{number}")
+        yield _row(
+            kind,
+            {text_column: picture_of(image / 16), label_column: str(digit)},
+            text_column,
+            label_column,
+            f"{path.name}:{number}",
+        )
 
 
 def _conll(path: Path, kind: type[Task], text_column: str, label_column: str) -> Iterator[Row]:

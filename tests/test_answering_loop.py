@@ -38,7 +38,9 @@ def answering_demo(directory: Path, extra: str = "") -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     catalogue = [{"id": id_, "title": title, "text": text} for id_, (title, text) in ENTRIES.items()]
     (directory / "answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in catalogue), encoding="utf-8")
-    rows: list[dict[str, Any]] = [{"q": f.format(thing), "a": id_} for id_, forms in ASKED.items() for f in forms for thing in THINGS]
+    rows: list[dict[str, Any]] = [
+        {"q": f.format(thing), "a": id_} for id_, forms in ASKED.items() for f in forms for thing in THINGS
+    ]
     rows += [{"q": text, "a": ""} for text in STRANGE]
     rows += [{"q": "and until when?", "before": ["Are you open on Saturdays?"], "a": "hours"}]
     (directory / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

@@ -28,7 +28,9 @@ class Made:
     def of(self, texts: Sequence[str]) -> np.ndarray:
         """Return (texts, WIDTH), rows of length 1."""
         rows = np.array([np.mean([self._word(word) for word in text.split()], axis=0) for text in texts], dtype=np.float32)
-        return np.asarray(rows.reshape(-1, WIDTH) / np.maximum(np.linalg.norm(rows.reshape(-1, WIDTH), axis=1, keepdims=True), 1e-9))
+        return np.asarray(
+            rows.reshape(-1, WIDTH) / np.maximum(np.linalg.norm(rows.reshape(-1, WIDTH), axis=1, keepdims=True), 1e-9)
+        )
 
     def of_questions(self, questions: Sequence[str]) -> np.ndarray:
         """Return the same for questions."""
@@ -36,7 +38,9 @@ class Made:
 
     @staticmethod
     def _word(word: str) -> np.ndarray:
-        found: np.ndarray = np.random.default_rng(sum(ord(char) * 31**i for i, char in enumerate(word)) % 2**32).normal(size=WIDTH)
+        found: np.ndarray = np.random.default_rng(sum(ord(char) * 31**i for i, char in enumerate(word)) % 2**32).normal(
+            size=WIDTH
+        )
         return found
 
 
