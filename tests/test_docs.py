@@ -89,8 +89,9 @@ def test_the_demos_hang_together(file: Path) -> None:
     for words in (demo.title, demo.description, demo.notice, demo.placeholder):
         assert set(words) == {"en", "zh"}
     heads = {label.split("/")[0] for label in demo.labels if "/" in label}  # of a task with several heads: each has a title
-    assert set(demo.label_names.get("zh", {})) == {*demo.labels, *heads}
-    assert demo.resolve(demo.data.train).exists()
+    spoken = {label for label in demo.labels if not label.isdigit()}  # a digit is read alike in both
+    assert set(demo.label_names.get("zh", {})) == spoken | heads
+    assert demo.resolve(demo.data.train).exists() or demo.data.train.endswith(".sklearn")  # which a library brings along
     assert bool(demo.data.catalogue) == task_types()[demo.task].catalogued
     card = " ".join(file.with_suffix(".md").read_text(encoding="utf-8").lower().split())
     assert "for this project" in card

@@ -120,7 +120,7 @@ def test_both_languages_have_the_same_keys_and_placeholders() -> None:
         for language in ("en", "zh")
     ]
     assert fields[0] == fields[1]
-    assert all(key.startswith(("experiments.", "error.")) for key in fields[0])
+    assert all(key.startswith(("experiments.", "monitor.", "quality.", "studio.", "error.")) for key in fields[0])
 
 
 def test_every_key_that_the_code_names_has_words() -> None:

@@ -50,3 +50,13 @@ def last_correction(site: Site) -> dict[str, Any]:
 def marks(site: Site, text: str) -> list[tuple[str, str]]:
     """Return (marked text, label) of the newest correction, cut with Python's own code points."""
     return [(text[s["start"] : s["end"]], s["label"]) for s in last_correction(site)["output"]["spans"]]
+
+
+def open_tab(page: Page, name: str) -> None:
+    """Open a tab of the studio: on a telephone those that have no room are in Gradio's menu behind three dots."""
+    expect(page.get_by_role("tab").first).to_be_visible()
+    tab = page.get_by_role("tab", name=name, exact=True)
+    if not tab.count():
+        page.locator(".overflow-menu > button").click()
+        tab = page.locator(".overflow-dropdown button", has_text=name)
+    tab.click()

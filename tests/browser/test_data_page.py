@@ -127,7 +127,7 @@ def test_a_file_in_and_out_again(page: Page, site: Site, abroad: list[str]) -> N
     studio(page, site)
     choose(page, "crowd.jsonl", lines(ROWS))
     result = page.locator(".am-data-result")
-    expect(result).to_contain_text("no 'text'")
+    expect(result).to_contain_text("No 'text'")
     expect(page.get_by_role("button", name="Import", exact=True)).to_be_hidden()
     page.get_by_label("Column with the text").select_option("sentence")
     page.get_by_label("Column with the annotator").select_option("worker")

@@ -77,7 +77,7 @@ def test_a_whole_life_in_the_browser(browser: Browser, life: Served) -> None:
     expect(owner.locator("#models-gate textarea")).to_have_value(re.compile("What the gate said of version 2"))
     if run["state"] != "passed":
         owner.locator("#models-offer").click()
-        expect(owner.get_by_text("only with a reason").first).to_be_visible()
+        expect(owner.get_by_text("that needs a reason").first).to_be_visible()
     owner.locator("#models-reason textarea").fill("let us see")
     owner.locator("#models-offer").click()
     expect(owner.locator("#models-overview textarea")).to_have_value(re.compile("Version 2 is the challenger"))

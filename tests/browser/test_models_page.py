@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.acting import open_tab
 from tests.serving import ASKED, THINGS, Served, served, small_demo
 
 TOP = 'method = "top"\nbatch_size = 4\nepochs = 10\nretrain_epochs = 10'  # 80 steps: a point every 10
@@ -47,7 +48,7 @@ def _models(browser: Browser, running: Served, path: str, tab: str, **context: o
     page.locator("[name=password]").fill("a good password")
     page.get_by_role("button").click()
     page.goto(f"{running.url}{path}")
-    page.get_by_role("tab", name=tab).click()
+    open_tab(page, tab)
     return page
 
 
