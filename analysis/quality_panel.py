@@ -25,7 +25,9 @@ def build(t: Say, watch: QualityWatch, *, author_of: Callable[[gr.Request], str]
         color_title=" ", y_axis_format=".0%", height=300, min_width=320, buttons=[], show_label=False, elem_id="quality-plot",
         visible=False,
     )  # fmt: skip
-    below = gr.Textbox(lines=3, interactive=False, show_label=False, container=False, elem_id="quality-below")
+    below = gr.Textbox(
+        label=t("quality.more"), lines=3, interactive=False, show_label=False, container=False, elem_id="quality-below"
+    )
     refresh = gr.Button(t("quality.refresh"), elem_id="quality-refresh")
 
     def draw(request: gr.Request) -> list[Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from html import escape
 
 import gradio as gr
 
 from feedback.errors import AmendError, Unauthorised
 from feedback.handed_over import HandedOver, Question
 from feedback.records import Visitor, text_of
-from feedback.words import Words
+from feedback.words import Words, told
 
 _SHOWN = 100
 
@@ -23,7 +24,9 @@ def build(
 ) -> None:
     """Draw the page into the surrounding gr.Tab. `names()` are the catalogue's titles by id, as they stand."""
     say = words.speaker(language)
-    state = gr.Textbox(show_label=False, container=False, interactive=False, elem_id="questions-state")
+    state = gr.Textbox(
+        label=say("questions.state"), show_label=False, container=False, interactive=False, elem_id="questions-state"
+    )
     picked = gr.Radio(choices=[], label=say("questions.waiting"), elem_id="questions-list")
     with gr.Row():
         entry = gr.Dropdown(choices=[], label=say("questions.pick"), elem_id="questions-entry")
@@ -31,10 +34,14 @@ def build(
     text = gr.Textbox(lines=4, label=say("questions.write"), elem_id="questions-text")
     send = gr.Button(say("questions.send"), variant="primary", elem_id="questions-send")
 
-    def shown(told: str = "") -> tuple[object, ...]:
+    def refused(sentence: str) -> gr.Error:
+        # Gradio shows a message as HTML, and a refusal may quote what somebody wrote.
+        return gr.Error(escape(sentence), print_exception=False, title=say("questions.error"))
+
+    def shown(done: str = "") -> tuple[object, ...]:
         found = handed.waiting(_SHOWN)
         entries = [("–", ""), *((title, id_) for id_, title in names().items())]
-        line = told or (say("questions.count", count=len(found)) if found else say("questions.none"))
+        line = done or (say("questions.count", count=len(found)) if found else say("questions.none"))
         choices = [(_line(question, say("questions.people", count=question.people)), question.input_hash) for question in found]
         return line, gr.Radio(choices=choices, value=None), gr.Dropdown(choices=entries, value=""), ""
 
@@ -45,13 +52,13 @@ def build(
     def answer(chosen: str | None, id_: str | None, said: str, request: gr.Request) -> tuple[object, ...]:
         who = _staff(visitor_of(request))
         if not chosen:
-            raise gr.Error(say("questions.choose"), print_exception=False)
+            raise refused(say("questions.choose"))
         if not id_ and not said.strip():
-            raise gr.Error(say("questions.empty"), print_exception=False)
+            raise refused(say("questions.empty"))
         try:
             handed.answer(who, chosen, {"answer": id_ or "", "text": said.strip()})
         except AmendError as error:
-            raise gr.Error(words.error(language, error), print_exception=False) from error
+            raise refused(told(error, say)) from error
         return shown(say("questions.done"))
 
     outputs = [state, picked, entry, text]
