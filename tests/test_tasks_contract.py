@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from transformers import AutoTokenizer
 
+from feedback.demo import Demo
 from feedback.errors import BadInput, TooLarge
-from feedback.records import Example
+from feedback.records import Example, input_hash
 from model.base import DEFAULT_BASE, base_directory
 from model.batches import tokenize
 from model.network_task import NetworkTask
+from model.own_model import CONFIG, OwnModelTask, Work, answers_to
+from model.parts import Parts
+from model.progress import Progress
 from model.task import Task, UnknownTask, task_type, task_types
 
 NETWORKS = sorted(name for name, kind in task_types().items() if issubclass(kind, NetworkTask))
@@ -127,3 +132,37 @@ def test_unknown_tasks_are_named_with_the_choices() -> None:
     """A wrong task name is answered with the names there are."""
     with pytest.raises(UnknownTask, match=r"'ner'.*text_classification, token_classification"):
         task_type("ner")
+
+
+@pytest.mark.parametrize("name", sorted(name for name, kind in task_types().items() if issubclass(kind, OwnModelTask)))
+def test_a_model_of_ones_own_learns_is_kept_and_answers(name: str, tmp_path: Path) -> None:
+    """What it learned is read back from its files alone, answers by the task's rules, and comes out the same from the same seed."""
+    task = bound(name)
+    assert isinstance(task, OwnModelTask)
+    examples = [
+        Example(input_, task.check_output(input_, output), input_hash=input_hash(input_)) for input_, output in task.samples
+    ]
+    demo = Demo.model_validate(
+        {"path": tmp_path / "x.toml", "name": "x", "task": name, "title": "X", "data": {"train": "x.jsonl"}}
+    )
+    said = []
+    for number in (1, 2):
+        directory = tmp_path / f"v{number}"
+        directory.mkdir()
+        learned = task.learn(Work(demo, Parts(examples, [], [], []), directory, Progress(None), seed=7))
+        assert learned.examples == len(examples)
+        assert (directory / CONFIG).is_file()
+        opened = bound(name)
+        assert isinstance(opened, OwnModelTask)
+        version = opened.open(directory)
+        answers = answers_to(version, examples)
+        assert len(answers) == len(examples)
+        for example, answer in zip(examples, answers, strict=True):
+            assert task.check_output(example.input, answer.output) is not None
+            assert 0 <= answer.confidence <= 1
+        assert version.name
+        assert version.megabytes() > 0
+        said.append([(answer.output, round(answer.confidence, 6)) for answer in answers])
+    assert said[0] == said[1]
+    with pytest.raises(BadInput):
+        task.open(tmp_path / "v3")
