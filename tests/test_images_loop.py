@@ -30,8 +30,6 @@ def test_drawn_digits_teach_the_next_version(life: Served) -> None:
     _, seed = load_seed(load_demo(DIGITS))
     shown = [(seed.test[i].input, seed.test[i].output) for i in range(0, len(seed.test), 4)]
     flipped = [(picture_of(pixels_of(picture)[::-1, ::-1]), output) for picture, output in shown]  # upside down: of a new kind
-        (":".join((p.split(":")[0], p.split(":")[1][::-1])), output) for p, output in shown
-    ]  # turned round: pictures of a new kind
     right = 0
     with life.visitor() as ann, life.staff() as staff:
         for picture, output in shown[:10]:
