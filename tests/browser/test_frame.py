@@ -139,6 +139,7 @@ def test_without_https_the_frame_says_what_is_missing(strict: Browser, tmp_path:
             frame = page.frame_locator("iframe")
             frame.locator("#am-input").fill(TEXT)
             frame.locator(".am-ask").click()
+            expect(frame.locator(".am-answer-body")).to_be_visible()  # the words may come before it: the list below says them too
             expect(frame.get_by_text("Your browser did not keep our cookie").first).to_be_visible()
             assert site.rows("SELECT count(*) AS n FROM predictions") == [{"n": 1}]
             context.close()
