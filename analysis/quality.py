@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import fisher_exact, mannwhitneyu, norm, ttest_ind
 
+from feedback.of_visitors import OF_VISITORS
+
 Frames = Callable[..., pd.DataFrame]
 """The store's read-only frame(sql, parameters)."""
 
@@ -35,30 +37,26 @@ VERDICTS = 50
 LEAST_WAIT = 2.0
 """Times as long as before that feedback must wait to be worth an alarm, in the median."""
 
-_BLOCKS = """
-WITH mine AS (
-    SELECT id, confidence, created, (row_number() OVER (ORDER BY created, id) - 1) // ? AS block
-    FROM predictions WHERE version = ? AND NOT forced
-        AND NOT starts_with(contributor, 'feed:') AND NOT starts_with(contributor, 'import:') AND NOT starts_with(contributor, 'policy:')),
-said AS (
+_SAID = """
     SELECT prediction_id, bool_or(NOT confirmation) AS corrected, bool_or(status = 'accepted') AS judged,
         bool_or(status = 'accepted' AND confirmation) AS "right"
-    FROM current_corrections WHERE status <> 'withdrawn' GROUP BY prediction_id)
+    FROM current_corrections WHERE status <> 'withdrawn' GROUP BY prediction_id
+"""
+_BLOCKS = f"""
+WITH mine AS (
+    SELECT id, confidence, created, (row_number() OVER (ORDER BY created, id) - 1) // ? AS block
+    FROM predictions WHERE version = ? AND {OF_VISITORS}),
+said AS ({_SAID})
 SELECT mine.block, mine.created, mine.confidence, coalesce(said.corrected, false) AS corrected,
     coalesce(said.judged, false) AS judged, coalesce(said."right", false) AS "right"
 FROM mine LEFT JOIN said ON said.prediction_id = mine.id
 WHERE mine.block >= (SELECT max(block) FROM mine) - ? ORDER BY mine.created, mine.id
 """
-_VERSIONS = """
+_VERSIONS = f"""
 SELECT p.version, count(*) AS predictions, avg(p.confidence) AS confidence, count(c.prediction_id) AS said,
     count(*) FILTER (WHERE c.corrected) AS corrected, count(*) FILTER (WHERE c.judged) AS judged,
     count(*) FILTER (WHERE c."right") AS "right", avg(p.confidence) FILTER (WHERE c.judged) AS confidence_judged
-FROM predictions p LEFT JOIN (
-    SELECT prediction_id, bool_or(NOT confirmation) AS corrected, bool_or(status = 'accepted') AS judged,
-        bool_or(status = 'accepted' AND confirmation) AS "right"
-    FROM current_corrections WHERE status <> 'withdrawn' GROUP BY prediction_id) c ON c.prediction_id = p.id
-WHERE NOT p.forced AND NOT starts_with(p.contributor, 'feed:') AND NOT starts_with(p.contributor, 'import:')
-    AND NOT starts_with(p.contributor, 'policy:')
+FROM (SELECT id, version, confidence FROM predictions WHERE {OF_VISITORS}) p LEFT JOIN ({_SAID}) c ON c.prediction_id = p.id
 GROUP BY p.version ORDER BY p.version DESC
 """
 _WAITS = """

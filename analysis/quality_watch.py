@@ -74,6 +74,7 @@ class QualityWatch:
         self._champion = champion
         self._drift = drift
         self._found = Kept(self._find, _SECONDS)
+        self._drifted = Kept(drift, _SECONDS) if drift else None
 
     def look(self) -> Seen:
         """Return all figures as they stand."""
@@ -90,7 +91,7 @@ class QualityWatch:
     def probes(self) -> Mapping[str, Callable[[], Found]]:
         """Return a probe for each measure, for conditions.py."""
         made: dict[str, Callable[[], Found]] = {name: self._probe(name) for name in MEASURES}
-        if self._drift:
+        if self._drifted:
             made |= {name: self._drift_probe(name) for name in DRIFTS}
         return made
 
@@ -105,8 +106,8 @@ class QualityWatch:
 
     def _drift_probe(self, name: str) -> Callable[[], Found]:
         def probe() -> Found:
-            assert self._drift is not None
-            seen = self._drift()
+            assert self._drifted is not None
+            seen = self._drifted()
             if seen is None or not (seen.drifted if name == "input_drift" else seen.unread):
                 return None
             share, usual = (seen.far, 0.05) if name == "input_drift" else (seen.unknown, seen.usual_unknown)

@@ -182,15 +182,15 @@ class Kept(Generic[T]):
     def __init__(self, read: Callable[[], T], seconds: float) -> None:
         self._read = read
         self._seconds = seconds
-        self._value: T | None = None
+        self._value: tuple[T, ...] = ()
         self._until = 0.0
 
     def __call__(self) -> T:
         """Return the value, read anew where it is too old."""
-        if self._value is None or perf_counter() >= self._until:
-            self._value = self._read()
+        if not self._value or perf_counter() >= self._until:
+            self._value = (self._read(),)
             self._until = perf_counter() + self._seconds
-        return self._value
+        return self._value[0]
 
 
 def _is_import(row: Prediction | Correction) -> bool:

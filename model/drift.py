@@ -15,13 +15,13 @@ import numpy as np
 from scipy.stats import beta
 
 from feedback.demo import Demo
+from feedback.of_visitors import OF_VISITORS
 from feedback.records import text_of
 from feedback.store import Store
-from model.batches import tokenize
 from model.data import load_seed
-from model.embedding import Texts
+from model.embedding import Embedder, embedder
 from model.scratch import base_of
-from model.tasks.text import UNKNOWN_SHARE
+from model.tasks.text import notes_on
 
 BLOCK = 100
 """Different texts of visitors that are judged together, the newest whole block of them."""
@@ -34,17 +34,12 @@ FEWEST = 40
 """Validation texts without which nothing is said."""
 FAR_LEVEL = 0.95
 
-_TEXTS = """
+_TEXTS = f"""
 SELECT input::VARCHAR AS input, created FROM (
     SELECT input_hash, any_value(input) AS input, min(created) AS created FROM predictions
-    WHERE NOT forced AND NOT starts_with(contributor, 'feed:') AND NOT starts_with(contributor, 'import:')
-        AND NOT starts_with(contributor, 'policy:') AND input IS NOT NULL
-    GROUP BY input_hash) ORDER BY created DESC LIMIT ?
+    WHERE {OF_VISITORS} AND input IS NOT NULL GROUP BY input_hash) ORDER BY created DESC LIMIT ?
 """
-_COUNT = """
-SELECT count(DISTINCT input_hash) AS n FROM predictions WHERE NOT forced AND NOT starts_with(contributor, 'feed:')
-    AND NOT starts_with(contributor, 'import:') AND NOT starts_with(contributor, 'policy:')
-"""
+_COUNT = f"SELECT count(DISTINCT input_hash) AS n FROM predictions WHERE {OF_VISITORS}"
 
 
 class Drift(NamedTuple):
@@ -86,7 +81,7 @@ class InputDrift:
         self._read = read  # JSON text to the input
         self._lock = threading.Lock()
         self._known: Reference | None = None
-        self._texts: Texts | None = None
+        self._embedder: Embedder | None = None
         self._said: tuple[int, Drift | None] = (-1, None)
 
     def now(self) -> Drift | None:
@@ -102,10 +97,10 @@ class InputDrift:
     def of(self, texts: Sequence[str]) -> Drift | None:
         """Return the drift of some texts; None where the seed is too small to say."""
         known = self._reference()
-        if known is None or self._texts is None:
+        if known is None or self._embedder is None:
             return None
-        far = int((distances(self._texts.encode(texts), known.taught) > known.far).sum())
-        lost = sum(_unread(self._texts, texts))
+        far = int((distances(self._embedder.once(texts), known.taught) > known.far).sum())
+        lost = sum(_unread(self._embedder, texts))
         return Drift(
             len(texts), far / len(texts), lower(far, len(texts)), lost / len(texts), lower(lost, len(texts)), known.unknown
         )
@@ -115,12 +110,12 @@ class InputDrift:
             _, seed = load_seed(self._demo)
             if len(seed.validation) < FEWEST or not seed.train:
                 return None
-            self._texts = Texts(base_of(self._demo))
+            self._embedder = embedder(base_of(self._demo))
             step = -(-len(seed.train) // TAUGHT)
-            taught = self._texts.encode([text_of(e.input) for e in seed.train[::step]])
+            taught = self._embedder.once([text_of(e.input) for e in seed.train[::step]])
             held = [text_of(e.input) for e in seed.validation]
-            far = float(np.quantile(distances(self._texts.encode(held), taught), FAR_LEVEL))
-            self._known = Reference(taught, far, sum(_unread(self._texts, held)) / len(held))
+            far = float(np.quantile(distances(self._embedder.once(held), taught), FAR_LEVEL))
+            self._known = Reference(taught, far, sum(_unread(self._embedder, held)) / len(held))
         return self._known
 
 
@@ -134,11 +129,6 @@ def lower(hits: int, of: int) -> float:
     return float(beta.ppf(LEVEL, hits, of - hits + 1)) if hits else 0.0
 
 
-def _unread(texts: Texts, asked: Sequence[str]) -> list[bool]:
-    """Return of each text whether over UNKNOWN_SHARE of its words hold an unknown token."""
-    found = []
-    for encoded in tokenize(texts.tokenizer, list(asked)):
-        words = {word for word in encoded.words if word is not None}
-        lost = {word for word, id_ in zip(encoded.words, encoded.ids, strict=True) if word is not None and id_ == encoded.unknown}
-        found.append(not words or len(lost) > UNKNOWN_SHARE * len(words))
-    return found
+def _unread(base: Embedder, asked: Sequence[str]) -> list[bool]:
+    """Return of each text whether so many of its words are unknown to the base that an answer would carry the note on it."""
+    return [bool(notes_on(encoded)) for encoded in base.encodings(asked)]

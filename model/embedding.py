@@ -15,7 +15,8 @@ from transformers import AutoModel
 from feedback.demo import Demo
 from feedback.records import Json
 from model.base import DEFAULT_BASE, SAFE, base_directory, load_config, load_tokenizer, quiet
-from model.batches import length_batches
+from model.batches import length_batches, tokenize
+from model.network_task import Encoded
 
 _BATCH = 32
 _LONGEST = 256  # tokens that are read of a text: a card's description is shorter
@@ -84,6 +85,16 @@ class Embedder:
                 self._known.popitem(last=False)
         return found
 
+    def once(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the same without remembering any of them."""
+        with self._lock:
+            return self._texts.encode(texts)
+
+    def encodings(self, texts: Sequence[str]) -> list[Encoded]:
+        """Return the texts' tokens."""
+        with self._lock:
+            return tokenize(self._texts.tokenizer, texts)
+
     def of_questions(self, questions: Sequence[Json]) -> np.ndarray:
         """Return the vectors of questions, each a text or a text with the questions before it: (questions, width).
 
@@ -100,10 +111,17 @@ class Embedder:
         return alone
 
 
-@cache
 def embedder(base: str) -> Embedder:
-    """Return the one embedder of a base in this process: versions on one base share it. Raises BadDemo where it cannot be loaded."""
-    return Embedder(base)
+    """Return the one embedder of a base in this process, by whatever name: versions on one base share it, and who measures drift.
+
+    Raises BadDemo where it cannot be loaded.
+    """
+    return _embedder(base_directory(base))
+
+
+@cache
+def _embedder(directory: str) -> Embedder:
+    return Embedder(directory)
 
 
 def frozen_base(demo: Demo) -> str:
