@@ -160,6 +160,15 @@ class Task(ABC):
         """Return of an output what `like` speaks of too: all of it, unless an output of this task may say less than another."""
         return output
 
+    def totals(self, truth: Sequence[Json], answers: Sequence[Json]) -> dict[str, list[int]]:
+        """Return [tp, fp, fn] of each label over all items: of ours, and of those that only an answer names."""
+        totals = {label: [0, 0, 0] for label in self.labels}
+        for one, answer in zip(truth, answers, strict=True):
+            for label, counts in self.counts(one, answer).items():
+                known = totals.setdefault(label, [0, 0, 0])  # an older version may answer what the demo has no more: it is wrong
+                totals[label] = [a + b for a, b in zip(known, counts, strict=True)]
+        return totals
+
     def edits(self, shown: Json, output: Json) -> float:
         """Return the fewest marks to add, remove or change that turn one checked output into the other; 0 for equal ones."""
         counts = self.counts(output, shown).values()

@@ -59,11 +59,7 @@ class OneLabel(Task):
 
     def score(self, truth: Sequence[Json], answers: Sequence[Json]) -> dict[str, float]:
         """Return accuracy, and the macro F1 over the labels that occur in truth or answers (as scikit-learn does)."""
-        totals = {label: [0, 0, 0] for label in self.labels}
-        for one, answer in zip(truth, answers, strict=True):
-            for label, counts in self.counts(one, answer).items():
-                known = totals.setdefault(label, [0, 0, 0])  # an older version may answer what the demo has no more: it is wrong
-                totals[label] = [a + b for a, b in zip(known, counts, strict=True)]
+        totals = self.totals(truth, answers)
         right = sum(total[0] for total in totals.values())
         accuracy = right / len(truth) if truth else 0.0
         macro = mean_of([f1_of(*total) for total in totals.values() if any(total)])

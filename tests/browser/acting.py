@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import gradio as gr
 from playwright.sync_api import Locator, Page, expect
 
+from feedback.errors import Unauthorised
+from feedback.identity import visitor_of
 from tests.browser.served_site import Site
 
 TEXT = "She took ibuprofen for pneumonia and got a rash."
@@ -60,3 +63,11 @@ def open_tab(page: Page, name: str) -> None:
         page.locator(".overflow-menu > button").click()
         tab = page.locator(".overflow-dropdown button", has_text=name)
     tab.click()
+
+
+def staff_of(request: gr.Request) -> str:
+    """Return who is logged in, or refuse."""
+    name = visitor_of(request).staff
+    if name is None:
+        raise Unauthorised("log in first")
+    return name

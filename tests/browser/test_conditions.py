@@ -12,11 +12,10 @@ from playwright.sync_api import Browser, expect
 
 from feedback import conditions_panel, identity
 from feedback.conditions import Conditions, Found
-from feedback.errors import Unauthorised
 from feedback.home import Home
-from feedback.identity import visitor_of
 from feedback.staff import Staff
 from feedback.words import Words
+from tests.browser.acting import staff_of
 from tests.browser.listening import Listening
 from tests.conftest import ROOT
 from tests.feedback.test_web import demo_of
@@ -36,17 +35,10 @@ class Studio:
         identity.install(app, home=home, staff=staff, demo=demo_of(directory))
         for language, path in (("zh", "/zh/studio"), ("en", "/studio")):
             with gr.Blocks(analytics_enabled=False) as page:
-                conditions_panel.build(self.conditions, words, language, _staff)
+                conditions_panel.build(self.conditions, words, language, staff_of)
                 gr.Markdown("the rest")
             gr.mount_gradio_app(app, page, path, ssr_mode=False, run_history=False, footer_links=[])
         self.listening = Listening(app)
-
-
-def _staff(request: gr.Request) -> str:
-    name = visitor_of(request).staff
-    if name is None:
-        raise Unauthorised("log in first")
-    return name
 
 
 @pytest.fixture(scope="module")

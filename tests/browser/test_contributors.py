@@ -22,10 +22,8 @@ from feedback.blocking import Blocking, judge_anew
 from feedback.contributors import Contributors
 from feedback.demo import AcceptanceSettings, Demo
 from feedback.desk import Desk
-from feedback.errors import Unauthorised
 from feedback.experiments import Experiments
 from feedback.home import Home
-from feedback.identity import visitor_of
 from feedback.limits import Limits
 from feedback.records import Asked, Correction, Prediction, Record, Review, Trap, Visitor, now
 from feedback.reliability import TrustRule
@@ -33,6 +31,7 @@ from feedback.staff import OWNER, Staff
 from feedback.standing import Acceptances
 from feedback.store import Store
 from feedback.words import Words
+from tests.browser.acting import staff_of
 from tests.browser.listening import Listening
 from tests.browser.served_site import LABELS, SpanModel
 from tests.conftest import ROOT
@@ -125,14 +124,6 @@ class Site:
         """Stop serving, then close the log."""
         self._listening.close()
         self.store.close()
-
-
-def staff_of(request: gr.Request) -> str:
-    """Return who is logged in, or refuse."""
-    name = visitor_of(request).staff
-    if name is None:
-        raise Unauthorised("log in first")
-    return name
 
 
 @pytest.fixture(scope="module")

@@ -15,15 +15,14 @@ from playwright.sync_api import Page, expect
 
 from feedback import exchange_panel, exchange_routes, identity, login, panel, problems
 from feedback.demo import Demo
-from feedback.errors import Unauthorised
 from feedback.exchange.incoming import Importer
 from feedback.exchange.uploads import Uploads
 from feedback.home import Home
-from feedback.identity import visitor_of
 from feedback.limits import Limits
 from feedback.staff import OWNER, Staff
 from feedback.store import Store
 from feedback.words import Words
+from tests.browser.acting import staff_of
 from tests.browser.listening import Listening
 from tests.conftest import ROOT
 from tests.feedback.exchanging import SpansModel, importer_of
@@ -84,14 +83,6 @@ class Site:
         """Stop serving, then close the log."""
         self._listening.close()
         self.store.close()
-
-
-def staff_of(request: gr.Request) -> str:
-    """Return who is logged in, or refuse."""
-    name = visitor_of(request).staff
-    if name is None:
-        raise Unauthorised("log in first")
-    return name
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ from feedback.acceptance import Agreement
 from feedback.conditions import Conditions
 from feedback.demo import Demo
 from feedback.desk import Desk
-from feedback.errors import Unauthorised
 from feedback.experiments import Experiments
 from feedback.feeds.item import Item
 from feedback.feeds.reading import Feeds
@@ -31,6 +30,7 @@ from feedback.staff import Staff
 from feedback.store import Store
 from feedback.warnings import Warnings
 from feedback.words import LANGUAGES, Words
+from tests.browser.acting import staff_of
 from tests.browser.listening import Listening
 from tests.conftest import ROOT
 
@@ -109,17 +109,10 @@ class Site:
             with page, gr.Tab("monitor"):
                 monitor_panel.build(
                     words.speaker(language), self.monitor, desk, LABELS, demo.label_names, language=language,
-                    told=lambda error: str(error), visitor_of=visitor_of, author_of=_staff,
+                    told=lambda error: str(error), visitor_of=visitor_of, author_of=staff_of,
                 )  # fmt: skip
             gr.mount_gradio_app(app, page, path, ssr_mode=False, run_history=False, footer_links=[])
         self.listening = Listening(app)
-
-
-def _staff(request: gr.Request) -> str:
-    name = visitor_of(request).staff
-    if name is None:
-        raise Unauthorised("log in first")
-    return name
 
 
 @pytest.fixture(scope="module")
